@@ -66,6 +66,8 @@ type StepContext interface {
 	After(hook Hook)
 	// State is what the step has saved for its post step, and what its pre step has saved for it.
 	State() map[string]string
+	// WithAction returns a context for the same step in which the scope's Action and Inputs are those given.
+	WithAction(action *pipeline.ActionScope, inputs pipeline.Object) StepContext
 	// Container runs a container of its own beside the job, with the workspace mounted, and treats its output as Exec does.
 	Container(ctx context.Context, c ContainerRun) (Exit, error)
 }

@@ -1,0 +1,477 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/gantry-ops/gantry/pipeline"
+)
+
+// graph runs the jobs of one pipeline: the one that was asked for, or one that a job calls.
+type graph struct {
+	*run
+	req *Request
+	p   *pipeline.Pipeline
+	// caller is empty at the top; below, what stands in front of the names of the jobs.
+	callerKey, callerID, callerName string
+	inputs, secrets, env            pipeline.Object
+	// held are the concurrency groups that callers are in, which nothing below can enter.
+	held []string
+
+	nodes map[string]*node
+}
+
+// node is a job on its way through the graph.
+type node struct {
+	job     *pipeline.Job
+	waiting int
+	after   []*node
+	// result and names are set when the job has ended, before those after it are looked at.
+	result pipeline.Result
+	// names are the display names of what ran for the job, for the critical path.
+	names []string
+}
+
+// wanted returns the jobs to run: all, or those asked for with all that they need.
+func (g *graph) wanted() []*pipeline.Job {
+	if len(g.req.Jobs) == 0 || g.callerKey != "" {
+		return g.p.Jobs
+	}
+	byKey := map[string]*pipeline.Job{}
+	for _, j := range g.p.Jobs {
+		byKey[strings.ToLower(j.Key)] = j
+	}
+	keep := map[*pipeline.Job]bool{}
+	var mark func(*pipeline.Job)
+	mark = func(j *pipeline.Job) {
+		if j == nil || keep[j] {
+			return
+		}
+		keep[j] = true
+		for _, n := range j.Needs {
+			mark(byKey[strings.ToLower(n.Key)])
+		}
+	}
+	for _, k := range g.req.Jobs {
+		mark(byKey[strings.ToLower(k)])
+	}
+	return slices.DeleteFunc(slices.Clone(g.p.Jobs), func(j *pipeline.Job) bool { return !keep[j] })
+}
+
+// execute runs the graph inside its concurrency group and returns what a caller sees of it.
+func (g *graph) execute(ctx context.Context) (pipeline.Status, *pipeline.Map, string) {
+	if c := g.p.Concurrency; c != nil {
+		inner, leave, err := g.enterGroup(ctx, c, &pipeline.Scope{Run: g.req.Run, Inputs: g.inputs, Vars: g.req.Vars, Secrets: g.secrets})
+		if err != nil {
+			status := pipeline.Failure
+			var s errSuperseded
+			if errors.As(err, &s) || ctx.Err() != nil {
+				status = pipeline.Cancelled
+			}
+			for _, j := range g.wanted() {
+				g.finishUnstarted(g.newLeg(j, pipeline.Leg{}, nil), status, err.Error())
+			}
+			return status, nil, err.Error()
+		}
+		defer leave()
+		ctx = inner
+		group, _ := c.Group.Text(&pipeline.Scope{Run: g.req.Run, Inputs: g.inputs, Vars: g.req.Vars})
+		g.held = append(slices.Clone(g.held), strings.ToLower(group))
+	}
+	g.schedule(ctx)
+	return g.outcome()
+}
+
+// schedule is the ready queue: a job starts when the last of its needs has ended, not when a stage has.
+func (g *graph) schedule(ctx context.Context) {
+	jobs := g.wanted()
+	g.nodes = make(map[string]*node, len(jobs))
+	for _, j := range jobs {
+		g.nodes[strings.ToLower(j.Key)] = &node{job: j, result: pipeline.Result{Key: j.Key}}
+	}
+	var ready []*node
+	for _, j := range jobs {
+		n := g.nodes[strings.ToLower(j.Key)]
+		for _, need := range j.Needs {
+			if b := g.nodes[strings.ToLower(need.Key)]; b != nil {
+				b.after = append(b.after, n)
+				n.waiting++
+			}
+		}
+		if n.waiting == 0 {
+			ready = append(ready, n)
+		}
+	}
+	ended := make(chan *node)
+	running := 0
+	start := func(ns []*node) {
+		for _, n := range ns {
+			running++
+			go func() {
+				g.runNode(ctx, n)
+				ended <- n
+			}()
+		}
+	}
+	start(ready)
+	for running > 0 {
+		n := <-ended
+		running--
+		var next []*node
+		for _, a := range n.after {
+			if a.waiting--; a.waiting == 0 {
+				next = append(next, a)
+			}
+		}
+		start(next)
+	}
+}
+
+// outcome sums the jobs up for a caller.
+func (g *graph) outcome() (pipeline.Status, *pipeline.Map, string) {
+	status, ran := pipeline.Success, false
+	var results []pipeline.Result
+	for _, j := range g.wanted() {
+		n := g.nodes[strings.ToLower(j.Key)]
+		results = append(results, n.result)
+		switch n.result.Status {
+		case pipeline.Failure:
+			status, ran = pipeline.Failure, true
+		case pipeline.Cancelled:
+			if status != pipeline.Failure {
+				status = pipeline.Cancelled
+			}
+			ran = true
+		case pipeline.Success:
+			ran = true
+		}
+	}
+	if !ran && len(results) > 0 {
+		status = pipeline.Skipped
+	}
+	outputs := pipeline.NewMap()
+	s := &pipeline.Scope{Run: g.req.Run, Inputs: g.inputs, Vars: g.req.Vars, Jobs: results}
+	for _, o := range g.p.Outputs {
+		v, err := o.Value.Text(s)
+		if err != nil {
+			return pipeline.Failure, outputs, err.Error()
+		}
+		outputs.Set(o.Name, v)
+	}
+	return status, outputs, ""
+}
+
+// upstream returns the results of all jobs before n, those it names first.
+func (g *graph) upstream(n *node) []pipeline.Result {
+	var out []pipeline.Result
+	seen := map[*node]bool{n: true}
+	var walk func(*node, bool)
+	walk = func(m *node, direct bool) {
+		var deeper []*node
+		for _, need := range m.job.Needs {
+			b := g.nodes[strings.ToLower(need.Key)]
+			if b == nil || seen[b] {
+				continue
+			}
+			seen[b] = true
+			r := b.result
+			r.Direct = direct
+			out = append(out, r)
+			deeper = append(deeper, b)
+		}
+		for _, b := range deeper {
+			walk(b, false)
+		}
+	}
+	walk(n, true)
+	return out
+}
+
+// runNode takes one job from ready to ended.
+func (g *graph) runNode(ctx context.Context, n *node) {
+	job := n.job
+	scope := &pipeline.Scope{
+		Run: g.req.Run, Inputs: g.inputs, Vars: g.req.Vars, Secrets: g.secrets,
+		Job:       &pipeline.JobScope{Key: job.Key, ID: g.id(job, ""), File: g.p.File},
+		Upstream:  g.upstream(n),
+		Cancelled: ctx.Err() != nil,
+	}
+	whole := g.newLeg(job, pipeline.Leg{}, scope)
+	whole.needs = g.needNames(job)
+	end := func(status pipeline.Status, reason string) {
+		n.result.Status = status
+		n.names = []string{whole.name}
+		g.finishUnstarted(whole, status, reason)
+	}
+	if g.killed() {
+		end(pipeline.Cancelled, ErrInterrupted.Error())
+		return
+	}
+	runs, err := job.If.Bool(scope)
+	switch {
+	case err != nil:
+		end(pipeline.Failure, err.Error())
+		return
+	case !runs && scope.Cancelled:
+		end(pipeline.Cancelled, context.Cause(ctx).Error())
+		return
+	case !runs:
+		end(pipeline.Skipped, explain(job.If, scope))
+		return
+	}
+	if scope.Cancelled {
+		// It asked to run all the same; from here on only Kill ends it.
+		ctx = context.WithoutCancel(ctx)
+	}
+	legs, strategy, err := g.legs(job, scope)
+	if err != nil {
+		end(pipeline.Failure, err.Error())
+		return
+	}
+	if len(legs) == 0 {
+		end(pipeline.Skipped, g.noLegs())
+		return
+	}
+	g.runLegs(ctx, n, scope, legs, strategy)
+}
+
+func (g *graph) noLegs() string {
+	if len(g.req.Matrix) > 0 {
+		return "no leg of the matrix has the values asked for"
+	}
+	return "the matrix has no legs"
+}
+
+// legs expands the matrix of a job.
+func (g *graph) legs(job *pipeline.Job, scope *pipeline.Scope) ([]pipeline.Leg, pipeline.StrategyScope, error) {
+	st := pipeline.StrategyScope{Total: 1, FailFast: true, MaxParallel: 1}
+	if job.Strategy == nil {
+		return []pipeline.Leg{{}}, st, nil
+	}
+	legs := []pipeline.Leg{{}}
+	if job.Strategy.Matrix != nil {
+		var err error
+		if legs, err = job.Strategy.Matrix.Expand(scope); err != nil {
+			return nil, st, err
+		}
+	}
+	ff, err := job.Strategy.FailFast.Bool(scope)
+	if err != nil {
+		return nil, st, err
+	}
+	mp, ok, err := job.Strategy.MaxParallel.Number(scope)
+	if err != nil {
+		return nil, st, err
+	}
+	st.FailFast, st.Total, st.MaxParallel = ff, len(legs), len(legs)
+	if ok {
+		if mp < 1 {
+			return nil, st, &pipeline.EvalError{Pos: job.Strategy.MaxParallel.Pos, Err: fmt.Errorf("max-parallel must be at least 1, got %v", mp)}
+		}
+		st.MaxParallel = int(mp)
+	}
+	if g.callerKey == "" {
+		legs = pipeline.KeepLegs(legs, g.req.Matrix)
+	}
+	return legs, st, nil
+}
+
+func (g *graph) runLegs(ctx context.Context, n *node, scope *pipeline.Scope, legs []pipeline.Leg, st pipeline.StrategyScope) {
+	legCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := semaphore.NewWeighted(int64(max(1, st.MaxParallel)))
+	var (
+		mu      sync.Mutex
+		wg      sync.WaitGroup
+		ended   = make([]legEnd, len(legs))
+		needing = g.needNames(n.job)
+	)
+	for i, leg := range legs {
+		s := *scope
+		s.Matrix = objectOrNil(leg.Values)
+		s.Strategy = st
+		s.Strategy.Index = i
+		s.Job = &pipeline.JobScope{Key: n.job.Key, ID: g.id(n.job, leg.Suffix), File: g.p.File}
+		l := g.newLeg(n.job, leg, &s)
+		l.needs = needing
+		wg.Go(func() {
+			var e legEnd
+			if err := limit.Acquire(legCtx, 1); err != nil {
+				e = g.endUnstarted(l, pipeline.Cancelled, context.Cause(legCtx).Error())
+			} else {
+				e = g.runLeg(legCtx, l)
+				limit.Release(1)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ended[i] = e
+			if e.status == pipeline.Failure && !e.tolerated && st.FailFast && len(legs) > 1 {
+				cancel(fmt.Errorf("%s failed, and fail-fast cancels the other legs", l.name))
+			}
+		})
+	}
+	wg.Wait()
+	n.result.Status, n.result.Outputs = sumLegs(ended)
+	for _, e := range ended {
+		n.names = append(n.names, e.names...)
+	}
+}
+
+// legEnd is how a leg ended.
+type legEnd struct {
+	status    pipeline.Status
+	tolerated bool
+	outputs   *pipeline.Map
+	names     []string
+}
+
+// sumLegs makes one result of all legs: a failed one fails the job; outputs of later legs win where they are not empty.
+func sumLegs(legs []legEnd) (pipeline.Status, *pipeline.Map) {
+	status, skipped := pipeline.Success, 0
+	outputs := pipeline.NewMap()
+	for _, l := range legs {
+		switch {
+		case l.tolerated:
+		case l.status == pipeline.Failure:
+			status = pipeline.Failure
+		case l.status == pipeline.Cancelled && status != pipeline.Failure:
+			status = pipeline.Cancelled
+		case l.status == pipeline.Skipped:
+			skipped++
+		}
+		for _, k := range l.outputs.Keys() {
+			v, _ := l.outputs.Get(k)
+			if _, ok := outputs.Get(k); !ok || v != "" {
+				outputs.Set(k, v)
+			}
+		}
+	}
+	if len(legs) > 0 && skipped == len(legs) {
+		status = pipeline.Skipped
+	}
+	return status, outputs
+}
+
+// runLeg runs one leg: inside its concurrency group, as a call or as steps.
+func (g *graph) runLeg(ctx context.Context, l *leg) legEnd {
+	tolerated, err := l.job.ContinueOnError.Bool(l.scope)
+	if err != nil {
+		return g.endUnstarted(l, pipeline.Failure, err.Error())
+	}
+	l.tolerated = tolerated
+	if c := l.job.Concurrency; c != nil {
+		inner, leave, err := g.enterGroup(ctx, c, l.scope)
+		if err != nil {
+			status := pipeline.Failure
+			if ctx.Err() != nil || errors.As(err, new(errSuperseded)) {
+				status = pipeline.Cancelled
+			}
+			return g.endUnstarted(l, status, err.Error())
+		}
+		defer leave()
+		ctx = inner
+	}
+	if l.job.Call != nil {
+		return g.call(ctx, l)
+	}
+	if err := g.slots.Acquire(ctx, 1); err != nil {
+		return g.endUnstarted(l, pipeline.Cancelled, context.Cause(ctx).Error())
+	}
+	defer g.slots.Release(1)
+	return g.runJob(ctx, l)
+}
+
+// enterGroup joins the concurrency group that c names in the scope.
+func (g *graph) enterGroup(ctx context.Context, c *pipeline.Concurrency, scope *pipeline.Scope) (context.Context, func(), error) {
+	name, err := c.Group.Text(scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	if name == "" {
+		return ctx, func() {}, nil
+	}
+	if slices.Contains(g.held, strings.ToLower(name)) {
+		return nil, nil, &pipeline.EvalError{Pos: c.Pos, Err: fmt.Errorf("deadlock: the caller is in concurrency group %q already", name)}
+	}
+	cancel, err := c.CancelInProgress.Bool(scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	queue, err := c.Queue.Text(scope)
+	if err != nil {
+		return nil, nil, err
+	}
+	return g.Groups.enter(ctx, name, cancel, queue == "max")
+}
+
+// call runs another pipeline in the leg's place.
+func (g *graph) call(ctx context.Context, l *leg) legEnd {
+	c := l.job.Call
+	given, err := c.Inputs.Object(l.scope)
+	if err != nil {
+		return g.endUnstarted(l, pipeline.Failure, err.Error())
+	}
+	inputs, err := pipeline.BindInputs(c.Pipeline.Inputs, given, &pipeline.Scope{Run: g.req.Run, Vars: g.req.Vars})
+	if err != nil {
+		return g.endUnstarted(l, pipeline.Failure, fmt.Sprintf("%s: %v", c.Pos, err))
+	}
+	secrets := g.secrets
+	if !c.InheritSecrets {
+		if secrets, err = c.Secrets.Object(l.scope); err != nil {
+			return g.endUnstarted(l, pipeline.Failure, err.Error())
+		}
+	}
+	inner := &graph{
+		run: g.run, req: g.req, p: c.Pipeline, inputs: inputs, secrets: secrets, env: g.req.Env, held: g.held,
+		callerKey: g.keyPath(l.job.Key), callerID: l.id, callerName: l.name,
+	}
+	if l.job.Concurrency != nil {
+		if group, err := l.job.Concurrency.Group.Text(l.scope); err == nil && group != "" {
+			inner.held = append(slices.Clone(g.held), strings.ToLower(group))
+		}
+	}
+	status, outputs, reason := inner.execute(ctx)
+	e := legEnd{status: status, outputs: outputs, tolerated: l.tolerated && status == pipeline.Failure}
+	for _, n := range inner.nodes {
+		e.names = append(e.names, n.names...)
+	}
+	slices.Sort(e.names)
+	if reason != "" {
+		return g.endUnstarted(l, status, reason)
+	}
+	return e
+}
+
+func objectOrNil(m *pipeline.Map) pipeline.Object {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+// needNames returns the display names of what ran for the job's needs.
+func (g *graph) needNames(job *pipeline.Job) []string {
+	var names []string
+	for _, need := range job.Needs {
+		if n := g.nodes[strings.ToLower(need.Key)]; n != nil {
+			names = append(names, n.names...)
+		}
+	}
+	return names
+}
+
+// explain says why a condition came out false.
+func explain(v pipeline.Value, scope *pipeline.Scope) string {
+	if e, ok := v.Expr().(pipeline.Explainer); ok {
+		if s := e.Explain(scope); s != "" {
+			return s
+		}
+	}
+	return fmt.Sprintf("its condition is false: %s", v.Source())
+}
