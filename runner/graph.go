@@ -43,25 +43,7 @@ func (g *graph) wanted() []*pipeline.Job {
 	if len(g.req.Jobs) == 0 || g.callerKey != "" {
 		return g.p.Jobs
 	}
-	byKey := map[string]*pipeline.Job{}
-	for _, j := range g.p.Jobs {
-		byKey[strings.ToLower(j.Key)] = j
-	}
-	keep := map[*pipeline.Job]bool{}
-	var mark func(*pipeline.Job)
-	mark = func(j *pipeline.Job) {
-		if j == nil || keep[j] {
-			return
-		}
-		keep[j] = true
-		for _, n := range j.Needs {
-			mark(byKey[strings.ToLower(n.Key)])
-		}
-	}
-	for _, k := range g.req.Jobs {
-		mark(byKey[strings.ToLower(k)])
-	}
-	return slices.DeleteFunc(slices.Clone(g.p.Jobs), func(j *pipeline.Job) bool { return !keep[j] })
+	return pipeline.Wanted(g.p, g.req.Jobs)
 }
 
 // execute runs the graph inside its concurrency group and returns what a caller sees of it.
@@ -169,28 +151,12 @@ func (g *graph) outcome() (pipeline.Status, *pipeline.Map, string) {
 
 // upstream returns the results of all jobs before n, those it names first.
 func (g *graph) upstream(n *node) []pipeline.Result {
-	var out []pipeline.Result
-	seen := map[*node]bool{n: true}
-	var walk func(*node, bool)
-	walk = func(m *node, direct bool) {
-		var deeper []*node
-		for _, need := range m.job.Needs {
-			b := g.nodes[strings.ToLower(need.Key)]
-			if b == nil || seen[b] {
-				continue
-			}
-			seen[b] = true
-			r := b.result
-			r.Direct = direct
-			out = append(out, r)
-			deeper = append(deeper, b)
+	return pipeline.Upstream(n.job, func(key string) *pipeline.Job {
+		if b := g.nodes[key]; b != nil {
+			return b.job
 		}
-		for _, b := range deeper {
-			walk(b, false)
-		}
-	}
-	walk(n, true)
-	return out
+		return nil
+	}, func(key string) (pipeline.Result, bool) { return g.nodes[key].result, true })
 }
 
 // runNode takes one job from ready to ended.

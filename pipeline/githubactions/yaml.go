@@ -50,7 +50,7 @@ func load(file string, content []byte, maxSize int, diags *pipeline.Diagnostics)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var doc yaml.Node
-	if err := decoder.Decode(&doc); err != nil {
+	if err := decode(decoder, &doc); err != nil {
 		if errors.Is(err, io.EOF) {
 			diags.Add(pipeline.Diagnostic{Pos: start, Code: codeEmpty, Message: "the file is empty",
 				Hint: "a workflow needs at least `on` and `jobs`"})
@@ -60,7 +60,7 @@ func load(file string, content []byte, maxSize int, diags *pipeline.Diagnostics)
 		return nil, src
 	}
 	var next yaml.Node
-	switch err := decoder.Decode(&next); {
+	switch err := decode(decoder, &next); {
 	case err == nil:
 		diags.Add(pipeline.Diagnostic{Pos: src.pos(max(1, next.Line), max(1, next.Column)), Code: codeDocuments,
 			Message: "the file has more than one YAML document", Hint: "remove the line `---`, or split the file"})
@@ -78,6 +78,16 @@ func load(file string, content []byte, maxSize int, diags *pipeline.Diagnostics)
 		return nil, src
 	}
 	return root, src
+}
+
+// decode reads the next document. The library reports some impossible states by a panic; they are syntax errors here.
+func decode(d *yaml.Decoder, into *yaml.Node) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: %v", r)
+		}
+	}()
+	return d.Decode(into)
 }
 
 // firstUnreadable finds the first byte that no text file has.
