@@ -121,12 +121,9 @@ func (s *Artifacts) Create(run, name string, o ArtifactOptions) (*Upload, error)
 			return nil, fmt.Errorf("%w: %q", ErrArtifactExists, name)
 		}
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("store artifact %q: %w", name, err)
-	}
-	s.sweep.Do(func() { s.Sweep() })
+	s.sweep.Do(s.Sweep)
 	sweepStaging(dir)
-	st, err := newStaging(dir)
+	st, err := stagingIn(dir)
 	if err != nil {
 		return nil, fmt.Errorf("store artifact %q: %w", name, err)
 	}

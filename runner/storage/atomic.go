@@ -24,6 +24,21 @@ type staging struct {
 	lock *os.File
 }
 
+// stagingIn makes a temporary folder in dir, and dir as well. A sweeper may take dir away while it is empty; then it is
+// made again.
+func stagingIn(dir string) (*staging, error) {
+	for try := 0; ; try++ {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, err
+		}
+		s, err := newStaging(dir)
+		if try < 3 && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		return s, err
+	}
+}
+
 // newStaging makes a temporary folder in dir, which must exist.
 func newStaging(dir string) (*staging, error) {
 	for {
@@ -40,7 +55,7 @@ func newStaging(dir string) (*staging, error) {
 			lock.Close()
 			continue
 		}
-		if err := os.Mkdir(name, 0o700); err != nil {
+		if err := os.Mkdir(name, 0o755); err != nil {
 			lock.Close()
 			os.Remove(name + lockSuffix)
 			return nil, err

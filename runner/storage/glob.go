@@ -143,7 +143,7 @@ func within(dir, p string) bool {
 }
 
 // match reports whether a path is wanted, and whether something in it may be.
-func (p Patterns) match(file string, segments []string) (wanted, partial bool) {
+func (p Patterns) match(segments []string) (wanted, partial bool) {
 	for _, g := range p.list {
 		if g.negate {
 			if wanted && g.matches(segments, p.descendants) {
@@ -215,9 +215,9 @@ func matchSegments(pattern, segments []string) bool {
 
 // Match is one path that was found.
 type Match struct {
-	// Path is absolute.
-	Path string
-	Info fs.FileInfo
+	// Path is absolute, as the patterns have it; Host is where that is on the host.
+	Path, Host string
+	Info       fs.FileInfo
 }
 
 // FindOptions say what a search gives.
@@ -226,6 +226,8 @@ type FindOptions struct {
 	Hidden bool
 	// Directories are given, not only files.
 	Directories bool
+	// Host returns where a root of the search is on the host; empty leaves it out. nil: paths are the host's.
+	Host func(root string) (string, error)
 	// FollowLinks looks at what symbolic links lead to. Without, a link is a file.
 	FollowLinks bool
 }
@@ -235,19 +237,29 @@ type FindOptions struct {
 func (p Patterns) Find(ctx context.Context, o FindOptions) ([]Match, error) {
 	var out []Match
 	for _, root := range p.Roots() {
-		if err := p.walk(ctx, root, o, nil, &out); err != nil {
+		host := root
+		if o.Host != nil {
+			var err error
+			if host, err = o.Host(root); err != nil {
+				return nil, err
+			}
+			if host == "" {
+				continue
+			}
+		}
+		if err := p.walk(ctx, root, host, o, nil, &out); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
 }
 
-func (p Patterns) walk(ctx context.Context, file string, o FindOptions, above []fs.FileInfo, out *[]Match) error {
+func (p Patterns) walk(ctx context.Context, file, host string, o FindOptions, above []fs.FileInfo, out *[]Match) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
 	segments := strings.Split(strings.TrimSuffix(filepath.ToSlash(file), "/"), "/")
-	wanted, partial := p.match(file, segments)
+	wanted, partial := p.match(segments)
 	if !partial {
 		return nil
 	}
@@ -258,7 +270,7 @@ func (p Patterns) walk(ctx context.Context, file string, o FindOptions, above []
 	if o.FollowLinks {
 		stat = os.Stat
 	}
-	info, err := stat(file)
+	info, err := stat(host)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -267,7 +279,7 @@ func (p Patterns) walk(ctx context.Context, file string, o FindOptions, above []
 	}
 	if !info.IsDir() {
 		if wanted {
-			*out = append(*out, Match{file, info})
+			*out = append(*out, Match{file, host, info})
 		}
 		return nil
 	}
@@ -276,15 +288,15 @@ func (p Patterns) walk(ctx context.Context, file string, o FindOptions, above []
 		return nil
 	}
 	if wanted && o.Directories {
-		*out = append(*out, Match{file, info})
+		*out = append(*out, Match{file, host, info})
 	}
-	entries, err := os.ReadDir(file)
+	entries, err := os.ReadDir(host)
 	if err != nil {
 		return err
 	}
 	above = append(above, info)
 	for _, e := range entries {
-		if err := p.walk(ctx, filepath.Join(file, e.Name()), o, above, out); err != nil {
+		if err := p.walk(ctx, filepath.Join(file, e.Name()), filepath.Join(host, e.Name()), o, above, out); err != nil {
 			return err
 		}
 	}

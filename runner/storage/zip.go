@@ -64,7 +64,7 @@ func addToZip(ctx context.Context, z *zip.Writer, f File, level int) error {
 	return err
 }
 
-// Extract unpacks a zip file into a folder, which is made. Files that are there are replaced. A name that leads out of
+// extractZip unpacks a zip file into a folder, which is made. Files that are there are replaced. A name that leads out of
 // the folder, also by a link, is an error.
 func extractZip(ctx context.Context, archive, dest string) (files int, err error) {
 	z, err := zip.OpenReader(archive)
@@ -164,16 +164,7 @@ func CheckFileName(name string) error {
 	return nil
 }
 
-// Collect finds the files to pack as an artifact: by patterns, hidden ones only if asked for, with links followed, under
-// names relative to [Patterns.CommonRoot]. It returns no files where nothing matches.
-func Collect(ctx context.Context, p Patterns, hidden bool) ([]File, error) {
-	matches, err := p.Find(ctx, FindOptions{Hidden: hidden, FollowLinks: true})
-	if err != nil || len(matches) == 0 {
-		return nil, err
-	}
-	return named(matches, p.CommonRoot(matches))
-}
-
+// named gives files their names in an archive: relative to root.
 func named(matches []Match, root string) ([]File, error) {
 	out := make([]File, 0, len(matches))
 	for _, m := range matches {
@@ -188,27 +179,8 @@ func named(matches []Match, root string) ([]File, error) {
 		if err := CheckFileName(name); err != nil {
 			return nil, err
 		}
-		out = append(out, File{name, m.Path})
+		out = append(out, File{name, m.Host})
 	}
 	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return slices.CompactFunc(out, func(a, b File) bool { return a.Name == b.Name }), nil
-}
-
-// CollectFrom finds the files that match patterns below root, under names relative to root: what formats do whose
-// artifacts keep the paths of the work folder.
-func CollectFrom(ctx context.Context, root string, patterns []string, hidden bool) ([]File, error) {
-	p, err := ParsePatterns(patterns, root, "", true)
-	if err != nil {
-		return nil, err
-	}
-	matches, err := p.Find(ctx, FindOptions{Hidden: hidden, FollowLinks: true})
-	if err != nil {
-		return nil, err
-	}
-	for _, m := range matches {
-		if !within(root, m.Path) {
-			return nil, fmt.Errorf("%s lies outside of the work folder", m.Path)
-		}
-	}
-	return named(matches, root)
 }
