@@ -219,13 +219,13 @@ func (pl planner) job(p *Pipeline, j *Job, s *Scope, needs []string, callerID, c
 		o.Leg = leg
 		o.ID = join(callerID, j.Key+leg.Suffix)
 		o.Name = join(callerName, JobName(j, leg, s))
-		pl.leg(j, &ls, &o)
+		pl.leg(p, j, &ls, &o)
 		out = append(out, o)
 	}
 	return out
 }
 
-func (pl planner) leg(j *Job, s *Scope, o *PlannedJob) {
+func (pl planner) leg(p *Pipeline, j *Job, s *Scope, o *PlannedJob) {
 	o.RunsOn, _ = j.RunsOn.List(s)
 	if d, err := j.Container.Eval(s); err == nil {
 		if IsUnknown(d) {
@@ -252,7 +252,32 @@ func (pl planner) leg(j *Job, s *Scope, o *PlannedJob) {
 		o.Called = planner{}.jobs(c.Pipeline, &inner, c.Pipeline.Jobs, o.ID, o.Name)
 		return
 	}
-	o.Steps = planSteps(j.Steps, stepScope(s, nil))
+	steps := stepScope(s, nil)
+	steps.Env = plannedEnv(s, p.Env, j.Env)
+	o.Steps = planSteps(j.Steps, steps)
+}
+
+// partialEnv is an environment of which only what the file sets is known: steps may set more.
+type partialEnv struct{ *Map }
+
+// Get implements Object.
+func (e partialEnv) Get(key string) (Data, bool) {
+	if v, ok := e.Map.Get(key); ok {
+		return v, true
+	}
+	return Unknown, true
+}
+
+func plannedEnv(s *Scope, layers ...Value) Object {
+	env := NewEnvMap()
+	for _, l := range layers {
+		ls := *s
+		ls.Env = env.Clone()
+		if o, err := l.Object(&ls); err == nil {
+			env.Merge(o)
+		}
+	}
+	return partialEnv{env}
 }
 
 // stepScope is the scope of the steps of a job that nothing has gone wrong in.
@@ -285,7 +310,7 @@ func planSteps(steps []*Step, s *Scope) []PlannedStep {
 				merged.Merge(ss.Env)
 			}
 			merged.Merge(env)
-			ss.Env = merged
+			ss.Env = partialEnv{merged}
 		}
 		o := PlannedStep{Step: st, Will: Runs}
 		o.Name, _ = st.Name.Text(&ss)
