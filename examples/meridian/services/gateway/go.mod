@@ -1,0 +1,3 @@
+module meridian.example/gateway
+
+go 1.26.0
