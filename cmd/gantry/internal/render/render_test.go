@@ -374,15 +374,22 @@ func TestIdleFlush(t *testing.T) {
 		var out bytes.Buffer
 		j := NewPlain(Options{Out: &out})
 		j.Lines(&runner.Event{Job: "j"}, []byte("hello\n"))
+		j.stream.mu.Lock()
 		if out.Len() != 0 {
 			t.Error("a line did not wait for others")
 		}
+		j.stream.mu.Unlock()
 		time.Sleep(2 * flushAfter)
 		synctest.Wait()
+		j.stream.mu.Lock()
+		if len(j.stream.buf) > 0 {
+			t.Error("the line still waits")
+		}
+		j.stream.mu.Unlock()
+		j.Close()
 		if out.String() != "[j] hello\n" {
 			t.Errorf("got %q", out.String())
 		}
-		j.Close()
 	})
 }
 
