@@ -1,0 +1,48 @@
+# Gantry's build. Everything needs Go 1.26; the race detector of `make test` also needs a C compiler.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  = -s -w -X main.version=$(VERSION)
+# Modules of their own, which ./... does not reach.
+EXAMPLES = examples/meridian/services/gateway
+
+export GOTOOLCHAIN = local
+
+SHELL       = /bin/bash
+.SHELLFLAGS = -euo pipefail -c
+
+.PHONY: all build test conformance bench lint fuzz clean
+
+all: lint build test
+
+build: ## bin/gantry, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gantry ./cmd/gantry
+
+test: ## all tests with the race detector
+	$(GO) test -race ./...
+	for dir in $(EXAMPLES); do (cd $$dir && $(GO) test -race ./...) || exit 1; done
+
+conformance: ## the vendors' cases, a line a kind; GANTRY_CONFORMANCE names the folder
+	$(GO) test -count=1 -run Conformance -v ./... 2>&1 | grep -vE '^ *(=== |--- PASS|testing: warning|PASS$$)|no test files|no tests to run'
+
+bench: build ## measures against the budgets, see bench/README.md
+	$(GO) run ./bench -gantry bin/gantry $(BENCHFLAGS)
+
+lint: ## format, vet, layers
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	  for file in $$unformatted; do echo "$$file: run gofmt -w"; done; test -z "$$unformatted"
+	$(GO) vet ./...
+	for dir in $(EXAMPLES); do (cd $$dir && $(GO) vet ./...) || exit 1; done
+	$(GO) test -count=1 -run 'Layers' .
+
+FUZZTIME ?= 10s
+fuzz: ## each fuzz target for FUZZTIME
+	$(GO) list -f '{{.Dir}}' ./... | while read -r dir; do \
+	  grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$$dir"/*_test.go 2>/dev/null | sed 's/^func //' | while read -r target; do \
+	    echo "$$dir $$target"; \
+	    (cd "$$dir" && $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) .) || exit 1; \
+	  done || exit 1; \
+	done
+
+clean:
+	rm -rf bin dist
