@@ -287,16 +287,21 @@ func (s *Artifacts) Delete(run, name string) error {
 	return discard(filepath.Join(s.RunDir(run), fileName(name)))
 }
 
-// Extract unpacks an artifact into a folder, which is made; one that is no archive is copied there under its own name. It
-// returns how many files there are now, and fails where the content is no longer what was stored.
-func (s *Artifacts) Extract(ctx context.Context, a Artifact, dest string) (files int, err error) {
+// Verify returns ErrDigest where the stored file is not what it was when it was stored.
+func (a Artifact) Verify() error {
 	_, digest, err := digestFile(a.path)
 	if err != nil {
-		return 0, fmt.Errorf("extract artifact %q: %w", a.Name, err)
+		return fmt.Errorf("verify artifact %q: %w", a.Name, err)
 	}
 	if digest != a.SHA256 {
-		return 0, fmt.Errorf("extract artifact %q: %w", a.Name, ErrDigest)
+		return ErrDigest
 	}
+	return nil
+}
+
+// Extract unpacks an artifact into a folder, which is made; one that is no archive is copied there under its own name. It
+// returns how many files the artifact has.
+func (s *Artifacts) Extract(ctx context.Context, a Artifact, dest string) (files int, err error) {
 	if !a.Zip {
 		return 1, s.CopyTo(ctx, a, dest)
 	}
@@ -305,6 +310,37 @@ func (s *Artifacts) Extract(ctx context.Context, a Artifact, dest string) (files
 		return files, fmt.Errorf("extract artifact %q: %w", a.Name, err)
 	}
 	return files, nil
+}
+
+// Merge stores the files of artifacts as a new one: all together, where later ones win, or each in a folder by its name.
+func (s *Artifacts) Merge(ctx context.Context, run, name string, parts []Artifact, separate bool, o UploadOptions) (Artifact, error) {
+	dir, err := os.MkdirTemp("", "gantry-merge-")
+	if err != nil {
+		return Artifact{}, err
+	}
+	defer os.RemoveAll(dir)
+	for _, p := range parts {
+		to := dir
+		if separate {
+			to = filepath.Join(dir, fileName(p.Name))
+		}
+		if _, err := s.Extract(ctx, p, to); err != nil {
+			return Artifact{}, err
+		}
+	}
+	all, err := ParsePatterns([]string{escapeGlob(dir)}, dir, "", true)
+	if err != nil {
+		return Artifact{}, err
+	}
+	matches, err := all.Find(ctx, FindOptions{Hidden: o.Hidden})
+	if err != nil {
+		return Artifact{}, err
+	}
+	files, err := named(matches, dir)
+	if err != nil {
+		return Artifact{}, err
+	}
+	return s.Save(ctx, run, name, files, o.ArtifactOptions)
 }
 
 // ErrDigest: a stored file is not what it was when it was stored.

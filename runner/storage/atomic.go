@@ -42,7 +42,7 @@ func stagingIn(dir string) (*staging, error) {
 // newStaging makes a temporary folder in dir, which must exist.
 func newStaging(dir string) (*staging, error) {
 	for {
-		name := filepath.Join(dir, tempPrefix+randomName())
+		name := filepath.Join(dir, tempPrefix+RandomName())
 		lock, err := os.OpenFile(name+lockSuffix, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -145,7 +145,8 @@ func syncTree(dir string) error {
 	return syncDir(dir)
 }
 
-func randomName() string {
+// RandomName returns a text of 24 hexadecimal digits that nobody can guess.
+func RandomName() string {
 	var b [12]byte
 	rand.Read(b[:])
 	return hex.EncodeToString(b[:])

@@ -326,3 +326,6 @@ func (p Patterns) CommonRoot(files []Match) string {
 	}
 	return common
 }
+
+// Within reports whether a path is a folder or lies in it. Both are absolute and clean.
+func Within(dir, file string) bool { return within(dir, file) }
