@@ -19,9 +19,10 @@ type frame struct {
 	env    *pipeline.Map
 	inputs pipeline.Object
 	action *pipeline.ActionScope
+	// results of this frame's steps, shared with groups of steps in it.
+	results *results
 
 	mu         sync.Mutex
-	results    results
 	status     pipeline.Status // what conditions see: with what the frame was entered
 	outcome    pipeline.Status // of the frame's own steps
 	why        string
@@ -35,36 +36,43 @@ type backgroundStep struct {
 }
 
 func newFrame(j *job) *frame {
-	return &frame{job: j, status: pipeline.Success, outcome: pipeline.Success, inputs: j.inputs}
+	return &frame{job: j, status: pipeline.Success, outcome: pipeline.Success, inputs: j.inputs, results: &results{}}
 }
 
-// results are what the steps of a frame came to. It implements pipeline.StepResults.
+// results are what the steps of a frame came to. It implements pipeline.StepResults and is safe for concurrent use: groups of
+// steps share their frame's.
 type results struct {
+	mu   sync.Mutex
 	ids  []string
 	byID map[string]pipeline.StepResult
 }
 
 // Lookup implements pipeline.StepResults.
 func (r *results) Lookup(id string) (pipeline.StepResult, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	v, ok := r.byID[strings.ToLower(id)]
 	return v, ok
 }
 
 // IDs implements pipeline.StepResults.
-func (r *results) IDs() []string { return r.ids }
+func (r *results) IDs() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.ids)
+}
 
-// set keeps a result; readers hold older copies, so the map is replaced rather than changed.
 func (r *results) set(id string, v pipeline.StepResult) {
-	byID := make(map[string]pipeline.StepResult, len(r.byID)+1)
-	for k, o := range r.byID {
-		byID[k] = o
-	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	key := strings.ToLower(id)
-	if _, ok := byID[key]; !ok {
-		r.ids = append(slices.Clone(r.ids), id)
+	if _, ok := r.byID[key]; !ok {
+		r.ids = append(r.ids, id)
 	}
-	byID[key] = v
-	r.byID = byID
+	if r.byID == nil {
+		r.byID = map[string]pipeline.StepResult{}
+	}
+	r.byID[key] = v
 }
 
 // end returns what the frame's own steps came to so far, and why.
@@ -98,12 +106,12 @@ func (f *frame) noteCancel() bool {
 // scope returns the scope for expressions of the frame; s is the step being considered, or nil.
 func (f *frame) scope(s *pipeline.Step) *pipeline.Scope {
 	f.mu.Lock()
-	snapshot, current := f.results, f.status
+	current := f.status
 	f.mu.Unlock()
 	c := *f.job.leg.scope
 	c.Env = f.baseEnv()
 	c.Inputs, c.Action = f.inputs, f.action
-	c.Steps, c.Current = &snapshot, current
+	c.Steps, c.Current = f.results, current
 	c.Cancelled = f.job.work.Err() != nil
 	if s != nil {
 		c.StepID = s.ID

@@ -62,11 +62,12 @@ func (f *frame) guarded(st *step, base context.Context, do func(*step) (pipeline
 	}
 	name = j.mask(name)
 	finish := func(outcome, conclusion pipeline.Status, why string, took time.Duration) {
-		f.mu.Lock()
 		if st.hook == nil && def.ID != "" {
-			f.results.set(def.ID, pipeline.StepResult{Outcome: outcome, Conclusion: conclusion, Outputs: st.own.outputs})
+			st.own.mu.Lock()
+			r := pipeline.StepResult{Outcome: outcome, Conclusion: conclusion, Outputs: st.own.outputs}
+			st.own.mu.Unlock()
+			f.results.set(def.ID, r)
 		}
-		f.mu.Unlock()
 		if !st.nested {
 			e := st.head
 			e.Type, e.Status, e.Reason, e.Tolerated = StepFinished, outcome, j.mask(why), outcome != conclusion
@@ -232,7 +233,7 @@ func (f *frame) sequence(a *pipeline.Sequence) (pipeline.Status, string) {
 	g := f.inner()
 	g.runSteps(a.Steps)
 	g.runSteps(a.Post)
-	f.adopt(g)
+	g.waitBackground(nil)
 	return g.end()
 }
 
@@ -245,7 +246,7 @@ func (f *frame) parallel(a *pipeline.Parallel) (pipeline.Status, string) {
 		wg.Go(func() { g.runStep(st, nil) })
 	}
 	wg.Wait()
-	f.adopt(g)
+	g.waitBackground(nil)
 	return g.end()
 }
 
@@ -254,18 +255,6 @@ func (f *frame) inner() *frame {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return &frame{job: f.job, outer: f.outer, env: f.env, inputs: f.inputs, action: f.action, results: f.results, status: f.status, outcome: pipeline.Success}
-}
-
-func (f *frame) adopt(g *frame) {
-	g.waitBackground(nil)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, id := range g.results.ids {
-		r, _ := g.results.Lookup(id)
-		f.results.set(id, r)
-	}
 }
 
 // script runs the text of a script by its shell.

@@ -220,7 +220,7 @@ func (st *step) Steps(ctx context.Context, steps []*pipeline.Step, inputs pipeli
 		env.Merge(st.frame.env)
 	}
 	env.Merge(st.own.env)
-	f := &frame{job: st.frame.job, outer: st, env: env, inputs: inputs, action: action, status: pipeline.Success, outcome: pipeline.Success}
+	f := &frame{job: st.frame.job, outer: st, env: env, inputs: inputs, action: action, status: pipeline.Success, outcome: pipeline.Success, results: &results{}}
 	f.runSteps(steps)
 	f.waitBackground(nil)
 	s := f.scope(nil)

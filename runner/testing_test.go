@@ -47,8 +47,10 @@ var (
 // dialect is a small format: scripts run by sh, commands are "!name value" lines, and variables are set by the file OUT.
 type dialect struct{}
 
-func (dialect) Name() string                               { return "test" }
-func (dialect) Environ(*pipeline.Scope) []pipeline.EnvVar { return []pipeline.EnvVar{{Name: "CI", Value: "true"}} }
+func (dialect) Name() string { return "test" }
+func (dialect) Environ(*pipeline.Scope) []pipeline.EnvVar {
+	return []pipeline.EnvVar{{Name: "CI", Value: "true"}}
+}
 func (dialect) Shell(name string, _ func(string) bool) (pipeline.Interpreter, error) {
 	if name == "none" {
 		return pipeline.Interpreter{}, errors.New(`unknown shell "none"`)
