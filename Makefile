@@ -29,8 +29,8 @@ bench: build ## measures against the budgets, see bench/README.md
 	$(GO) run ./bench -gantry bin/gantry $(BENCHFLAGS)
 
 lint: ## format, vet, layers
-	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
-	  for file in $$unformatted; do echo "$$file: run gofmt -w"; done; test -z "$$unformatted"
+	@unformatted=$$(find . -name testdata -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
+	  for file in $$unformatted; do echo "$$file:1:1: run gofmt -w"; done; test -z "$$unformatted"
 	$(GO) vet ./...
 	for dir in $(EXAMPLES); do (cd $$dir && $(GO) vet ./...) || exit 1; done
 	$(GO) test -count=1 -run 'Layers' .
