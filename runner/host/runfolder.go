@@ -1,0 +1,103 @@
+package host
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// run is the folder of a run that has open workspaces.
+type run struct {
+	name, dir string
+	lock      *os.File
+	users     int
+}
+
+const lockSuffix = ".lock"
+
+// acquire returns the folder of a run, made where it is not there. Each acquire needs a release.
+func (e *Executor) acquire(name string) (*run, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r := e.runs[name]; r != nil {
+		r.users++
+		return r, nil
+	}
+	// A run of the same name in another process has its lock: this one takes another name.
+	for i := 1; ; i++ {
+		r := &run{name: name, users: 1}
+		if i > 1 {
+			r.name = fmt.Sprintf("%s.%d", name, i)
+		}
+		r.dir = filepath.Join(e.o.Root, r.name)
+		lock, err := lockFile(r.dir + lockSuffix)
+		if errors.Is(err, errLocked) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		r.lock = lock
+		if err := os.Mkdir(r.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			unlockFile(lock)
+			return nil, err
+		}
+		e.runs[name] = r
+		return r, nil
+	}
+}
+
+// release removes the folder of a run that nobody uses any longer.
+func (e *Executor) release(r *run) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r.users--; r.users > 0 {
+		return nil
+	}
+	for name, other := range e.runs {
+		if other == r {
+			delete(e.runs, name)
+		}
+	}
+	err := removeAll(r.dir)
+	unlockFile(r.lock)
+	return err
+}
+
+// sweep removes the folders, and ends the processes, of runs whose gantry is no longer there. Errors leave things to the next
+// gantry: this one's jobs do not depend on it.
+func (e *Executor) sweep() {
+	entries, err := os.ReadDir(e.o.Root)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		name := strings.TrimSuffix(entry.Name(), lockSuffix)
+		dir := filepath.Join(e.o.Root, name)
+		lock, err := lockFile(dir + lockSuffix)
+		if err != nil {
+			continue // alive
+		}
+		killTracked(token(e.o.Root, name, ""), nil)
+		if removeAll(dir) == nil {
+			unlockFile(lock)
+		} else {
+			lock.Close() // the file stays, beside the folder
+		}
+	}
+}
+
+// Tracking is the variable that marks the processes of a job. Its value is a list, separated by colons, of what [token] makes:
+// one job within another (a step that calls gantry) adds to it. The processes are found by it when the job ends.
+const Tracking = "GANTRY_JOB"
+
+// token returns what marks the processes of a job; with an empty job what the tokens of a run begin with.
+func token(root, run, job string) string {
+	h := fnv.New64a()
+	h.Write([]byte(root))
+	return fmt.Sprintf("%016x/%s/%s", h.Sum64(), run, job)
+}

@@ -1,0 +1,129 @@
+package host
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// killTracked kills the processes whose Tracking has a token, or where the token ends in a slash one that begins so, and returns
+// when they are gone or when stop is closed. It looks again until it finds none: a process may have started another meanwhile.
+func killTracked(token string, stop <-chan struct{}) {
+	var s scan
+	for {
+		pids := s.find(token)
+		if len(pids) == 0 {
+			return
+		}
+		for _, pid := range pids {
+			s.kill(pid, token, stop)
+		}
+		if closed(stop) {
+			return
+		}
+	}
+}
+
+// scan looks through the environments of processes.
+type scan struct {
+	buf []byte
+}
+
+// find returns the processes that are marked with a token.
+func (s *scan) find(token string) []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	names, _ := dir.Readdirnames(-1)
+	dir.Close()
+	var pids []int
+	for _, name := range names {
+		if name[0] < '1' || name[0] > '9' {
+			continue
+		}
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		if s.marked(name, token) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// marked reports whether a process has the token. One of another user, or one that has ended, shows no environment.
+func (s *scan) marked(pid, token string) bool {
+	fd, err := unix.Open("/proc/"+pid+"/environ", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	if s.buf == nil {
+		s.buf = make([]byte, 64<<10)
+	}
+	n := 0
+	for {
+		k, err := unix.Read(fd, s.buf[n:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || k <= 0 {
+			break
+		}
+		if n += k; n == len(s.buf) {
+			s.buf = append(s.buf, make([]byte, n)...)
+		}
+	}
+	return hasToken(s.buf[:n], token)
+}
+
+// hasToken looks for a token in an environment as the system shows it.
+func hasToken(environ []byte, token string) bool {
+	const name = Tracking + "="
+	if !bytes.Contains(environ, []byte(token)) {
+		return false
+	}
+	for v := range bytes.SplitSeq(environ, []byte{0}) {
+		list, ok := bytes.CutPrefix(v, []byte(name))
+		if !ok {
+			continue
+		}
+		for t := range bytes.SplitSeq(list, []byte(":")) {
+			if string(t) == token || token[len(token)-1] == '/' && bytes.HasPrefix(t, []byte(token)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// kill kills a process and waits until it is gone.
+func (s *scan) kill(pid int, token string, stop <-chan struct{}) {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		if !errors.Is(err, unix.ESRCH) { // an old kernel
+			unix.Kill(pid, unix.SIGKILL)
+			unix.Poll(nil, 1)
+		}
+		return
+	}
+	defer unix.Close(fd)
+	// Now the descriptor stands for one process; it may have been another one that had the number when we looked.
+	if !s.marked(strconv.Itoa(pid), token) {
+		return
+	}
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+		return
+	}
+	for !closed(stop) {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 100)
+		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
