@@ -46,6 +46,10 @@ var house = []room{
 		why:   "bench measures the binary from outside, and the parser and planner in-process",
 	},
 	{
+		dir: "examples",
+		why: "examples are users: they see the binary and nothing else",
+	},
+	{
 		dir:   "pipeline",
 		never: []string{"os", "os/exec", "net", "net/http", "syscall"},
 		why:   "the model is what all rooms share: it knows none of them, and touches neither files nor processes",
@@ -79,13 +83,13 @@ var house = []room{
 	{
 		dir:       "runner/docker",
 		rooms:     []string{"runner", "pipeline"},
-		libraries: []string{"github.com/moby", "github.com/containerd/errdefs", "github.com/docker", "github.com/distribution/reference", "github.com/opencontainers", "github.com/google/shlex", "github.com/spf13/pflag", "golang.org/x/sync", "golang.org/x/sys"},
+		libraries: []string{"github.com/moby", "github.com/bmatcuk/doublestar/v4", "github.com/google/uuid", "golang.org/x/term", "github.com/containerd/errdefs", "github.com/docker", "github.com/distribution/reference", "github.com/opencontainers", "github.com/google/shlex", "github.com/spf13/pflag", "golang.org/x/sync", "golang.org/x/sys"},
 		why:       "an executor serves the runner's port and nobody else; the Docker API stays in here",
 	},
 	{
 		dir:       "runner/action",
 		rooms:     []string{"runner", "runner/storage", "pipeline"},
-		libraries: []string{"github.com/google/shlex", "github.com/bmatcuk/doublestar/v4", "github.com/google/uuid", "github.com/klauspost/compress", "golang.org/x/sync"},
+		libraries: []string{"github.com/google/shlex", "github.com/bmatcuk/doublestar/v4", "github.com/google/uuid", "github.com/klauspost/compress", "github.com/Masterminds/semver/v3", "golang.org/x/sync"},
 		why:       "actions know the runner's port, and no format: how an action's file is read is handed in",
 	},
 	{
