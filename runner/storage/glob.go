@@ -309,7 +309,7 @@ func (p Patterns) walk(ctx context.Context, file, host string, o FindOptions, ab
 func (p Patterns) CommonRoot(files []Match) string {
 	roots := p.Roots()
 	if len(roots) == 1 {
-		if len(files) == 1 && files[0].Path == roots[0] {
+		if len(files) == 1 && files[0].Path == roots[0] && !files[0].Info.IsDir() {
 			return filepath.Dir(roots[0])
 		}
 		return roots[0]
@@ -321,7 +321,7 @@ func (p Patterns) CommonRoot(files []Match) string {
 		}
 	}
 	// A file that is one of the roots may have been the whole of what they have in common.
-	if slices.ContainsFunc(files, func(m Match) bool { return m.Path == common }) {
+	if slices.ContainsFunc(files, func(m Match) bool { return m.Path == common && !m.Info.IsDir() }) {
 		return filepath.Dir(common)
 	}
 	return common
