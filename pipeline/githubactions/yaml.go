@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
-	"strconv"
+	"sort"
 	"strings"
 	"unicode/utf8"
 
@@ -111,38 +111,54 @@ func firstUnreadable(content []byte) (at int, what string) {
 }
 
 var (
-	yamlErrorLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+	yamlError     = regexp.MustCompile(`^yaml: (?:line \d+: )?(.*)$`)
 	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 )
 
-// syntaxError gives an error of the YAML library its place, as well as the library knows it.
+// problemOf returns what the YAML library has to say, without the line.
+func problemOf(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", " ")
+	if m := yamlError.FindStringSubmatch(text); m != nil {
+		return m[1]
+	}
+	return text
+}
+
+// syntaxError gives an error of the YAML library its place. The library often names the line where the structure began that the
+// error is in; the line that people look for is the last one of the shortest beginning of the file with the same error.
 func syntaxError(src *source, err error) pipeline.Diagnostic {
-	d := pipeline.Diagnostic{Code: codeYAML, Pos: pipeline.Pos{File: src.file, Line: 1, Col: 1}, Message: err.Error()}
-	m := yamlErrorLine.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
-	if m == nil {
-		return d
-	}
-	d.Message = "not valid YAML: " + m[2]
-	if n, err := strconv.Atoi(m[1]); err == nil {
-		d.Pos.Line = min(max(n, 1), len(src.lines))
-	}
-	if a := unknownAnchor.FindStringSubmatch(m[2]); a != nil {
+	problem := problemOf(err)
+	d := pipeline.Diagnostic{Code: codeYAML, Message: "not valid YAML: " + problem}
+	if a := unknownAnchor.FindStringSubmatch(problem); a != nil {
 		d.Message = fmt.Sprintf("the alias *%s has no anchor &%[1]s before it", a[1])
 		d.Hint = "an anchor has to stand in the same file, above its aliases"
 		d.Width = len(a[1]) + 1
 		if i := bytes.Index(src.text, []byte("*"+a[1])); i >= 0 {
 			d.Pos = src.at(i)
+			return d
 		}
-		return d
 	}
-	text := src.line(d.Pos.Line)
-	d.Pos.Col = len(text) - len(bytes.TrimLeft(text, " \t")) + 1
+	line := 1 + sort.Search(len(src.lines)-1, func(i int) bool {
+		decoder := yaml.NewDecoder(bytes.NewReader(src.text[:src.lines[i+1]]))
+		for {
+			var n yaml.Node
+			if err := decode(decoder, &n); err != nil {
+				return problemOf(err) == problem
+			}
+		}
+	})
+	text := src.line(line)
+	d.Pos = pipeline.Pos{File: src.file, Line: line, Col: len(text) - len(bytes.TrimLeft(text, " \t")) + 1}
 	d.Width = max(1, len(bytes.TrimSpace(text)))
 	switch {
 	case bytes.ContainsRune(text[:d.Pos.Col-1], '\t'):
 		d.Hint = "YAML is indented by spaces, never by tabs"
-	case strings.Contains(m[2], "mapping values are not allowed"):
+	case strings.Contains(problem, "mapping values are not allowed"):
 		d.Hint = "check the indentation, and put quotes around text that holds `: `"
+	case strings.Contains(problem, "expected key"), strings.Contains(problem, "expected '-' indicator"):
+		d.Hint = "check the indentation: keys of one mapping stand in one column"
+	case strings.Contains(problem, "cannot start any token"):
+		d.Hint = "put quotes around text that starts with a special character"
 	}
 	return d
 }
