@@ -278,7 +278,7 @@ func decodeValue(d *json.Decoder) (Data, error) {
 		_, err := d.Token()
 		return m, err
 	case json.Delim('['):
-		out := []any{}
+		out := make([]any, 0, 1) // not shared: lists are compared by identity
 		for d.More() {
 			v, err := decodeValue(d)
 			if err != nil {
