@@ -15,17 +15,17 @@ type compiled struct{ *expr.Expr }
 var (
 	_ pipeline.Expr      = compiled{}
 	_ pipeline.Explainer = compiled{}
-	_ expr.Env           = environment{}
-	_ expr.Reasoner      = environment{}
+	_ expr.Env           = scopeEnv{}
+	_ expr.Reasoner      = scopeEnv{}
 )
 
 // Eval implements [pipeline.Expr].
 func (c compiled) Eval(s *pipeline.Scope) (pipeline.Data, error) {
-	return c.Evaluate(newEnvironment(s))
+	return c.Evaluate(newScopeEnv(s))
 }
 
 // Explain implements [pipeline.Explainer].
-func (c compiled) Explain(s *pipeline.Scope) string { return c.Expr.Explain(newEnvironment(s)) }
+func (c compiled) Explain(s *pipeline.Scope) string { return c.Expr.Explain(newScopeEnv(s)) }
 
 // expression returns a token's expression as a value.
 func (t *token) expression() pipeline.Value { return pipeline.Expression(t.pos, compiled{t.expr}) }
@@ -43,23 +43,23 @@ func fixed(pos pipeline.Pos, source string) pipeline.Value {
 func successValue(pos pipeline.Pos) pipeline.Value { return fixed(pos, "success()") }
 func alwaysValue(pos pipeline.Pos) pipeline.Value  { return fixed(pos, "always()") }
 
-// environment answers expressions from a scope.
-type environment struct {
+// scopeEnv answers expressions from a scope.
+type scopeEnv struct {
 	contexts
 	scope *pipeline.Scope
 }
 
-// newEnvironment returns the environment for a scope; nil stands for one in which nothing is known.
-func newEnvironment(s *pipeline.Scope) environment {
+// newScopeEnv returns the environment for a scope; nil stands for one in which nothing is known.
+func newScopeEnv(s *pipeline.Scope) scopeEnv {
 	if s == nil {
 		s = &pipeline.Scope{Planning: true}
 	}
-	return environment{newContexts(s), s}
+	return scopeEnv{newContexts(s), s}
 }
 
 // Call implements [expr.Env]: the functions that depend on the run.
 // https://docs.github.com/en/actions/reference/workflows-and-actions/expressions#status-check-functions
-func (e environment) Call(name string, args []pipeline.Data) (pipeline.Data, error) {
+func (e scopeEnv) Call(name string, args []pipeline.Data) (pipeline.Data, error) {
 	s := e.scope
 	switch name {
 	case "always":
@@ -106,7 +106,7 @@ func (e environment) Call(name string, args []pipeline.Data) (pipeline.Data, err
 }
 
 // WhyNot implements [expr.Reasoner].
-func (e environment) WhyNot(function string) string {
+func (e scopeEnv) WhyNot(function string) string {
 	s := e.scope
 	switch function {
 	case "success":
