@@ -234,7 +234,7 @@ func (u *unpacker) entry(h *tar.Header) error {
 	case tar.TypeReg:
 		return u.file(target, mode, h)
 	case tar.TypeSymlink:
-		if err := clear(target); err != nil {
+		if err := vacate(target); err != nil {
 			return err
 		}
 		return os.Symlink(h.Linkname, target)
@@ -243,7 +243,7 @@ func (u *unpacker) entry(h *tar.Header) error {
 		if err != nil || source == "" {
 			return err
 		}
-		if err := clear(target); err != nil {
+		if err := vacate(target); err != nil {
 			return err
 		}
 		return os.Link(source, target)
@@ -263,7 +263,7 @@ func (u *unpacker) mkdir(dir string) error {
 func (u *unpacker) file(target string, mode fs.FileMode, h *tar.Header) error {
 	f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
 	if errors.Is(err, fs.ErrExist) {
-		if err := clear(target); err != nil {
+		if err := vacate(target); err != nil {
 			return err
 		}
 		f, err = os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
@@ -291,8 +291,8 @@ func (u *unpacker) finish() error {
 	return nil
 }
 
-// clear removes what stands in a file's place; a folder with something in it is an error.
-func clear(target string) error {
+// vacate removes what stands in a file's place; a folder with something in it is an error.
+func vacate(target string) error {
 	err := os.Remove(target)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
