@@ -62,6 +62,9 @@ func (o *owner) close() error {
 		err = os.Remove(o.dir + lockExt)
 	}
 	o.lock.Close()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	return err
 }
 
