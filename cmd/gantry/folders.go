@@ -55,3 +55,17 @@ func nextRunNumber(state, repository, file string) (int, error) {
 	}
 	return int(n), nil
 }
+
+// count gives each run its number.
+func (c *chosen) count() error {
+	state, err := stateDir()
+	if err != nil {
+		return err
+	}
+	for _, s := range c.started {
+		if s.run.Number, err = nextRunNumber(state, c.project.dir, s.pipeline.File); err != nil {
+			return err
+		}
+	}
+	return nil
+}

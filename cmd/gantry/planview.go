@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -154,23 +155,23 @@ func (t *planText) jobs(jobs []planJob, indent string) {
 	}
 }
 
-// shortNeeds names all legs of a job at once where there are many.
+// shortNeeds names the jobs that are needed as they are shown, and all legs of a job at once where there are many.
 func shortNeeds(needs []string, jobs []planJob) []string {
 	const many = 4
+	byID := map[string]planJob{}
 	legs := map[string]int{}
-	key := map[string]string{}
 	for _, j := range jobs {
-		key[j.ID] = j.JobID
+		byID[j.ID] = j
 		if slices.Contains(needs, j.ID) {
 			legs[j.JobID]++
 		}
 	}
 	var out []string
 	for _, n := range needs {
-		k := key[n]
-		text := n
-		if legs[k] > many {
-			text = fmt.Sprintf("%s (%d legs)", k, legs[k])
+		j := byID[n]
+		text := cmp.Or(j.Name, n)
+		if legs[j.JobID] > many {
+			text = fmt.Sprintf("%s (%d legs)", j.JobID, legs[j.JobID])
 		}
 		if !slices.Contains(out, text) {
 			out = append(out, text)

@@ -47,7 +47,6 @@ type runFlags struct {
 	debugOnFailure   bool
 	timestamps       bool
 	verbose          bool
-	debug            bool
 	artifacts        string
 	images           []string
 	passEnv          []string
@@ -77,7 +76,7 @@ func newRunCommand() *cobra.Command {
 	fl.BoolVar(&f.debugOnFailure, "debug-on-failure", false, "open a shell in the place of a step that failed")
 	fl.BoolVar(&f.timestamps, "timestamps", false, "put the time (UTC) in front of each line")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "on a terminal, show the output of all steps as it comes")
-	fl.BoolVar(&f.debug, "debug", false, "show debug output: ::debug:: lines, and RUNNER_DEBUG=1 for the steps")
+	fl.BoolVar(&f.selection.debug, "debug", false, "show debug output: ::debug:: lines, and RUNNER_DEBUG=1 for the steps")
 	fl.StringVar(&f.artifacts, "artifacts", "", "unpack the run's artifacts into `DIR`, each into a folder of its name")
 	fl.StringArrayVar(&f.images, "image", nil, "image for jobs without a container under --executor docker: `[LABEL=]IMAGE`")
 	fl.StringArrayVar(&f.passEnv, "pass-env", nil, "environment variable `NAME` of this process to pass to the steps")
@@ -112,7 +111,12 @@ func (f *runFlags) run(ctx context.Context) (err error) {
 	if n := count(c.diags).warnings; n > 0 && f.output.value == "text" {
 		fmt.Fprintf(os.Stderr, "%s about the workflows: gantry check shows them\n", plural(n, "warning"))
 	}
-	masker := secret.NewMasker()
+	if len(c.started) == 0 {
+		return f.nothing(c)
+	}
+	if err := c.count(); err != nil {
+		return err
+	}
 	w, err := f.wire(c)
 	if err != nil {
 		return err
@@ -129,16 +133,13 @@ func (f *runFlags) run(ctx context.Context) (err error) {
 			cancel(fmt.Errorf("nobody reads the output: %w", err))
 		},
 	})
-	if len(c.started) == 0 {
-		return f.nothing(c, out)
-	}
 	ctx, signals, stop := onInterrupt(ctx, func(text string) {
 		out.Emit(runner.Event{Time: time.Now(), Type: runner.Log, Line: text, Notice: true})
 	})
 	defer stop()
 
 	o := w.options
-	o.Sink, o.Masker, o.Jobs, o.Kill = out, masker, f.jobs, signals.Kill
+	o.Sink, o.Masker, o.Jobs, o.Kill = out, secret.NewMasker(), f.jobs, signals.Kill
 	o.Interrupt, o.Terminate = f.interrupt, f.terminate
 	if f.inPlace {
 		o.InPlace = c.project.dir
@@ -172,7 +173,8 @@ func (f *runFlags) run(ctx context.Context) (err error) {
 }
 
 // nothing tells that the event starts no workflow, which is no failure.
-func (f *runFlags) nothing(c *chosen, out render.Renderer) error {
+func (f *runFlags) nothing(c *chosen) error {
+	out := newRenderer(f.output.value, render.Options{})
 	if f.output.value == "json" {
 		now := time.Now()
 		out.Emit(runner.Event{Time: now, Type: runner.RunStarted})

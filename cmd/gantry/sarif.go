@@ -24,7 +24,8 @@ func writeSARIF(w io.Writer, ds pipeline.Diagnostics, source func(string) []byte
 func sarifReport(ds pipeline.Diagnostics, source func(string) []byte) *sarif.Report {
 	run := sarif.NewRunWithInformationURI("gantry", homepage)
 	run.Tool.Driver.WithVersion(currentVersion().Version)
-	run.ColumnKind = "utf16CodeUnits"
+	columns := "utf16CodeUnits"
+	run.ColumnKind = &columns
 	for _, d := range ds {
 		run.AddRule(d.Code).
 			WithName(ruleName(d.Code)).

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -42,9 +43,12 @@ func makeRepo(ts *testscript.TestScript, neg bool, args []string) {
 		dir = args[0]
 	}
 	dir = ts.MkAbs(dir)
-	for _, a := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A", "--", ".", ":!.user"}, {"commit", "-q", "-m", "first"}} {
-		ts.Check(ts.Exec("git", append([]string{"-C", dir}, a...)...))
-	}
+	git := func(args ...string) { ts.Check(ts.Exec("git", append([]string{"-C", dir}, args...)...)) }
+	git("init", "-q", "-b", "main")
+	// The test's own folders are no part of the repository.
+	ts.Check(os.WriteFile(filepath.Join(dir, ".git", "info", "exclude"), []byte(".user/\n"), 0o644))
+	git("add", "-A")
+	git("commit", "-q", "-m", "first")
 }
 
 // interruptWhen starts a command and sends it SIGINT each time that its output has one of the texts, in their order:

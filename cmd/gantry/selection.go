@@ -8,9 +8,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/gantry-ops/gantry/forge"
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/pipeline/githubactions"
 )
@@ -24,7 +26,7 @@ type selection struct {
 	inputs, vars, env    []string
 	secrets, secretFiles []string
 	matrix               []string
-	offline              bool
+	offline, debug       bool
 	actionsURL           string
 }
 
@@ -62,10 +64,13 @@ type started struct {
 // chosen is the outcome of a selection.
 type chosen struct {
 	project    *project
-	repository *repository
+	local      *forge.Local
 	started    []started
 	notStarted []notStarted
 	diags      pipeline.Diagnostics
+	// began and considered make the IDs of runs.
+	began      time.Time
+	considered int
 
 	secrets, vars, env *pipeline.Map
 	matrix             map[string]string
@@ -75,6 +80,15 @@ type chosen struct {
 func (c *chosen) scope(s *started) *pipeline.Scope {
 	return &pipeline.Scope{Run: s.run, Inputs: s.inputs, Secrets: c.secrets, Vars: c.vars}
 }
+
+// token is what jobs may use at the forge; empty without one.
+func (c *chosen) token() string {
+	v, _ := c.secrets.Get("GITHUB_TOKEN")
+	return pipeline.Text(v)
+}
+
+// repository is the full name, or that of the folder where there is no remote.
+func (c *chosen) repository() string { return repositoryFacts(c.local).FullName() }
 
 // choose reads the workflows and selects those that the event starts. When a file has errors they are shown, and the
 // error says only that.
@@ -108,15 +122,15 @@ func (s *selection) choose(ctx context.Context) (*chosen, error) {
 	}
 	// Git is asked while the workflows are read.
 	type opened struct {
-		repository *repository
-		err        error
+		local *forge.Local
+		err   error
 	}
 	opening := make(chan opened, 1)
 	go func() {
-		r, err := openRepository(ctx, c.project.dir)
-		opening <- opened{r, err}
+		l, err := forge.OpenLocal(ctx, c.project.dir)
+		opening <- opened{l, err}
 	}()
-	workflows, err := s.read(c.project)
+	workflows, err := s.read(ctx, c.project, c.token())
 	o := <-opening
 	if err != nil {
 		return nil, err
@@ -124,7 +138,7 @@ func (s *selection) choose(ctx context.Context) (*chosen, error) {
 	if o.err != nil {
 		return nil, o.err
 	}
-	c.repository = o.repository
+	c.local = o.local
 	for _, w := range workflows {
 		c.diags = append(c.diags, w.diags...)
 	}
@@ -142,15 +156,16 @@ func (s *selection) choose(ctx context.Context) (*chosen, error) {
 }
 
 // read reads the files asked for, or all.
-func (s *selection) read(p *project) ([]workflow, error) {
+func (s *selection) read(ctx context.Context, p *project, token string) ([]workflow, error) {
 	names, err := p.files(s.dir, s.files)
 	if err != nil {
 		return nil, err
 	}
-	resolver, err := s.resolver()
+	cache, err := cacheDir()
 	if err != nil {
 		return nil, err
 	}
+	resolver := &remoteWorkflows{ctx, s.remote(cache, token)}
 	var out []workflow
 	for _, n := range names {
 		w, err := p.read(n, githubactions.Options{Resolver: resolver})
@@ -204,7 +219,7 @@ func (s *selection) consider(ctx context.Context, c *chosen, p *pipeline.Pipelin
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.File, err)
 	}
-	githubactions.CompleteEvent(run, st.inputs, extra)
+	run.Event.Payload = githubactions.Payload(run, event, extra)
 	c.started = append(c.started, st)
 	return nil
 }
