@@ -131,7 +131,7 @@ func TestServices(t *testing.T) {
 func TestStartServices(t *testing.T) {
 	e := needEngine(t, Options{})
 	s := spec(t, nil)
-	s.Services = []runner.ServiceSpec{{Name: "db", ContainerSpec: pipeline.ContainerSpec{Image: imageShell, Ports: []string{"5432/tcp"}, Command: "nc -lk -p 5432 -e echo up"}}}
+	s.Services = []runner.ServiceSpec{{Name: "db", ContainerSpec: pipeline.ContainerSpec{Image: imageShell, Ports: []string{"5432/tcp"}, Command: "nc -ll -p 5432 -e echo up"}}}
 	set, err := e.StartServices(t.Context(), s)
 	if err != nil {
 		t.Fatal(err)
