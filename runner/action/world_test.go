@@ -264,16 +264,18 @@ func (s *sink) Lines(head *runner.Event, lines []byte) {
 
 // world runs jobs on the host with an action runner.
 type world struct {
-	t         *testing.T
-	options   action.Options
-	checkout  *checkouter
-	actions   string
-	exec      *host.Executor
-	engine    *engine
-	env       *pipeline.Map
-	repo      pipeline.Repository
-	runID     string
-	inPlace   string
+	t        *testing.T
+	options  action.Options
+	checkout *checkouter
+	actions  string
+	exec     *host.Executor
+	engine   *engine
+	env      *pipeline.Map
+	repo     pipeline.Repository
+	runID    string
+	inPlace  string
+	// hidden: the host does not see the job's files.
+	hidden    bool
 	artifacts *storage.Artifacts
 	caches    *storage.Caches
 }
@@ -333,9 +335,14 @@ func (w *world) run(outputs map[string]string, steps ...stepDefinition) outcome 
 	}
 	var s sink
 	res, err := runner.Run(w.t.Context(), runner.Options{
-		Executor: func(runner.JobSpec) (runner.Executor, error) { return w.exec, nil },
-		Engine:   func() (runner.ContainerEngine, error) { return w.engine, nil },
-		Actions:  r, Sink: &s, Jobs: 2, InPlace: w.inPlace,
+		Executor: func(runner.JobSpec) (runner.Executor, error) {
+			if w.hidden {
+				return hidden{w.exec}, nil
+			}
+			return w.exec, nil
+		},
+		Engine:  func() (runner.ContainerEngine, error) { return w.engine, nil },
+		Actions: r, Sink: &s, Jobs: 2, InPlace: w.inPlace,
 	}, runner.Request{
 		Pipeline: &pipeline.Pipeline{File: "ci.yml", Name: "ci", Dialect: dialect{}, Jobs: []*pipeline.Job{job}},
 		Run: &pipeline.Run{ID: w.runID, Repository: w.repo, Token: "s3cr3t-token",
@@ -399,6 +406,18 @@ func (o outcome) wantOutput(name, value string) {
 		o.t.Errorf("output %s is %q, want %q\n%s", name, o.outputs[name], value, o.text())
 	}
 }
+
+// hidden is an executor whose workspaces' files the host does not see, as in a container elsewhere.
+type hidden struct{ runner.Executor }
+
+func (h hidden) Open(ctx context.Context, spec runner.JobSpec) (runner.Workspace, error) {
+	ws, err := h.Executor.Open(ctx, spec)
+	return hiddenWorkspace{ws}, err
+}
+
+type hiddenWorkspace struct{ runner.Workspace }
+
+func (hiddenWorkspace) HostPath(string) (string, bool) { return "", false }
 
 // engine records the containers that it is asked to run.
 type engine struct {
