@@ -100,8 +100,9 @@ var house = []room{
 		why:       "artifacts and caches are files; who serves them to actions is runner/action's business",
 	},
 	{
-		dir: "forge",
-		why: "forge speaks of repositories in its own words; cmd translates them for the other rooms",
+		dir:       "forge",
+		libraries: []string{"golang.org/x/sync", "golang.org/x/sys"},
+		why:       "forge speaks of repositories in its own words; cmd translates them for the other rooms",
 	},
 	{
 		dir:   "secret",
