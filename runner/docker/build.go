@@ -133,19 +133,36 @@ func newBuildContext(src fs.FS, dockerfile string) (*buildContext, error) {
 // write writes the archive; the same files give the same bytes.
 func (b *buildContext) write(ctx context.Context, to io.Writer) error {
 	t := tar.NewWriter(to)
+	// outer are excluded folders on the way to the present path, written only when something in them is.
+	type entry struct {
+		path string
+		info fs.FileInfo
+	}
+	var outer []entry
 	err := walkTree(ctx, b.src, ".", func(p string, info fs.FileInfo) error {
 		if p == "." {
 			return nil
 		}
+		for len(outer) > 0 && !strings.HasPrefix(p, outer[len(outer)-1].path+"/") {
+			outer = outer[:len(outer)-1]
+		}
 		// The engine needs these two in any case.
 		if p != b.dockerfile && p != ".dockerignore" && b.ignore.excludes(p) {
-			if info.IsDir() && !b.ignore.mayReturn(p) && !strings.HasPrefix(b.dockerfile, p+"/") {
+			switch {
+			case !info.IsDir():
+				return nil
+			case !b.ignore.mayReturn(p) && !strings.HasPrefix(b.dockerfile, p+"/"):
 				return fs.SkipDir
 			}
-			if !info.IsDir() {
-				return nil
+			outer = append(outer, entry{p, info})
+			return nil
+		}
+		for _, e := range outer {
+			if err := writeEntry(t, b.src, e.path, e.path, e.info); err != nil {
+				return err
 			}
 		}
+		outer = nil
 		return writeEntry(t, b.src, p, p, info)
 	})
 	return errors.Join(err, t.Close())

@@ -64,14 +64,23 @@ func (l ignoreList) excludes(p string) bool {
 // mayReturn reports whether something below an excluded folder may be brought back.
 func (l ignoreList) mayReturn(dir string) bool {
 	for _, pattern := range l {
-		if !pattern.back {
-			continue
-		}
-		// The fixed start of the pattern lies in the folder, or the folder in it.
-		fixed, _ := doublestar.SplitPattern(pattern.glob)
-		if fixed == "." || strings.HasPrefix(fixed+"/", dir+"/") || strings.HasPrefix(dir+"/", fixed+"/") {
+		if pattern.back && reachesInto(pattern.glob, dir) {
 			return true
 		}
 	}
 	return false
+}
+
+// reachesInto reports whether a pattern can match something at or below a folder.
+func reachesInto(glob, dir string) bool {
+	parts := strings.Split(glob, "/")
+	for i, name := range strings.Split(dir, "/") {
+		if i == len(parts) || parts[i] == "**" {
+			return true
+		}
+		if !doublestar.MatchUnvalidated(parts[i], name) {
+			return false
+		}
+	}
+	return true
 }

@@ -100,7 +100,7 @@ func TestServices(t *testing.T) {
 	s := spec(t, &pipeline.ContainerSpec{Image: imageShell})
 	s.Services = []runner.ServiceSpec{
 		{Name: "web", ContainerSpec: pipeline.ContainerSpec{Image: imageShell, Env: []pipeline.EnvVar{{Name: "SAY", Value: "hello"}}, Ports: []string{"8080"},
-			Entrypoint: "sh -c", Command: `'sleep 0.3; touch /up; while :; do echo $SAY | nc -l -p 8080; done'`,
+			Entrypoint: "sh -c", Command: `'sleep 0.3; touch /up; exec nc -ll -p 8080 -e echo $SAY'`,
 			Options: `--health-cmd "test -e /up" --health-interval 100ms --health-retries 50`}},
 		{Name: "idle", ContainerSpec: pipeline.ContainerSpec{Image: imageShell, Command: "sleep 1000"}},
 	}
