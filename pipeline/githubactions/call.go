@@ -61,6 +61,10 @@ func (w *workflow) lowerCall(j *pipeline.Job, t *token) *pipeline.Call {
 	}
 	before := len(*w.diags)
 	called := w.session.workflow(file, content, &caller{above: w.from, file: w.out.File, depth: depth, allowed: j.Permissions})
+	if !local {
+		// Warnings about files of others are for those to read.
+		*w.diags = append((*w.diags)[:before], slices.DeleteFunc((*w.diags)[before:], func(d pipeline.Diagnostic) bool { return d.Severity != pipeline.Error })...)
+	}
 	if called == nil {
 		return c
 	}

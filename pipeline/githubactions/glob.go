@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// maxPattern bounds a pattern, in bytes; no path or ref is longer.
+const maxPattern = 4096
+
 // compileFilter turns a pattern of a branch, tag or path filter into a regular expression for the whole name, and says
 // whether it is negated. Source: "Filter pattern cheat sheet" of the vendor's workflow syntax:
 //
@@ -22,6 +25,9 @@ func compileFilter(pattern string) (match *regexp.Regexp, negate bool, err error
 	}
 	if rest == "" {
 		return nil, false, fmt.Errorf("the pattern is empty")
+	}
+	if len(rest) > maxPattern {
+		return nil, false, fmt.Errorf("the pattern has more than %d bytes", maxPattern)
 	}
 	var atoms []string
 	runes := []rune(rest)

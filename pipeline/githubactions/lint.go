@@ -40,16 +40,19 @@ func (w *workflow) lint() {
 	for _, p := range w.root.get("on").get("workflow_call").get("inputs").members() {
 		w.lintToken(p.value.get("default"), types)
 	}
+	results, jobsType := make(map[string]*typeOf, len(w.out.Jobs)), objectType()
+	for _, j := range w.out.Jobs {
+		results[j.Key] = resultType(j)
+		jobsType.add(j.Key, results[j.Key])
+	}
 	index := 0
-	jobsType := objectType()
 	for _, p := range w.root.get("jobs").members() {
 		if p.value.kind != kindMapping || index >= len(w.out.Jobs) {
 			continue
 		}
 		j := w.out.Jobs[index]
 		index++
-		jobsType.add(j.Key, resultType(j))
-		w.lintJob(j, p.value, types)
+		w.lintJob(j, p.value, types, results)
 	}
 	for _, p := range w.root.get("on").get("workflow_call").get("outputs").members() {
 		w.lintToken(p.value.get("value"), types.with("jobs", jobsType))
@@ -114,18 +117,13 @@ func resultType(j *pipeline.Job) *typeOf {
 	return objectType().add("outputs", outputs).add("result", scalarType("string"))
 }
 
-func (w *workflow) lintJob(j *pipeline.Job, t *token, types scopeTypes) {
+func (w *workflow) lintJob(j *pipeline.Job, t *token, types scopeTypes, results map[string]*typeOf) {
 	needs := objectType()
 	for _, n := range j.Needs {
-		for _, other := range w.out.Jobs {
-			if other.Key == n.Key {
-				needs.add(n.Key, resultType(other))
-			}
-		}
+		needs.add(n.Key, results[n.Key])
 	}
 	types = types.with("needs", needs)
 	types["matrix"] = matrixType(t.get("strategy"))
-	steps := objectType()
 	for _, p := range t.pairs {
 		switch p.key.text {
 		case "steps", "outputs", "environment":
@@ -139,28 +137,28 @@ func (w *workflow) lintJob(j *pipeline.Job, t *token, types scopeTypes) {
 		w.lintEnvNames(s.value.get("env"))
 	}
 	w.lintMatrix(t.get("strategy").get("matrix"))
-	w.lintSteps(t.get("steps"), steps, types)
-	types = types.with("steps", steps)
+	types["steps"] = objectType()
+	w.lintSteps(t.get("steps"), types)
 	w.lintToken(t.get("outputs"), types)
 	w.lintToken(t.get("environment"), types)
 }
 
 // lintSteps checks steps in their order: each sees the steps above it.
-func (w *workflow) lintSteps(t *token, seen *typeOf, types scopeTypes) {
+func (w *workflow) lintSteps(t *token, types scopeTypes) {
 	if !t.is(kindSequence) {
 		return
 	}
 	for _, item := range t.items {
 		if parallel := item.get("parallel"); parallel != nil {
-			w.lintToken(item.get("if"), types.with("steps", seen))
-			w.lintSteps(parallel, seen, types)
+			w.lintToken(item.get("if"), types)
+			w.lintSteps(parallel, types)
 		} else {
-			w.lintToken(item, types.with("steps", seen))
+			w.lintToken(item, types)
 		}
 		w.lintEnvNames(item.get("env"))
 		w.lintCommands(item.get("run"))
 		if id, ok := item.get("id").literal(); ok {
-			seen.add(id, objectType("outputs", "outcome", "conclusion"))
+			types["steps"].add(id, objectType("outputs", "outcome", "conclusion"))
 		}
 	}
 }

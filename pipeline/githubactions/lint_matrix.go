@@ -8,6 +8,9 @@ import (
 
 // lintExcludeKeys warns of entries of exclude whose keys the matrix does not have, and reports whether there are any.
 func (w *workflow) lintExcludeKeys(m *token) bool {
+	if len(m.pairs) > maxLegs {
+		return false // refused when it expands
+	}
 	var names []string
 	for _, p := range m.pairs {
 		if p.key.kind != kindString {
@@ -36,8 +39,14 @@ func (w *workflow) lintExcludeKeys(m *token) bool {
 
 // lintMatrix warns of values that stand twice in a vector and of entries of exclude that match no value.
 func (w *workflow) lintMatrix(m *token) {
+	if len(m.members()) > maxLegs {
+		return
+	}
 	for _, p := range m.members() {
 		if p.key.kind != kindString || matrixKeyword(p.key.text) || !p.value.is(kindSequence) || !p.value.constant() {
+			continue
+		}
+		if len(p.value.items) > maxLegs {
 			continue
 		}
 		for i, item := range p.value.items {
@@ -53,7 +62,7 @@ func (w *workflow) lintMatrix(m *token) {
 	for _, e := range m.get("exclude").list() {
 		for _, p := range e.members() {
 			vector := m.get(p.key.text)
-			if p.key.kind != kindString || matrixKeyword(p.key.text) || !vector.is(kindSequence) || !vector.constant() || !p.value.constant() {
+			if p.key.kind != kindString || matrixKeyword(p.key.text) || !vector.is(kindSequence) || len(vector.items) > maxLegs || !vector.constant() || !p.value.constant() {
 				continue
 			}
 			found := false

@@ -124,6 +124,9 @@ func expandMatrix(o pipeline.Object) ([]pipeline.Leg, error) {
 			vectors = append(vectors, vector{key, list})
 		}
 	}
+	if len(vectors) > maxLegs {
+		return nil, fmt.Errorf("the matrix has %d vectors, at most %d are allowed", len(vectors), maxLegs)
+	}
 	if len(vectors) == 0 && len(include) == 0 {
 		return nil, fmt.Errorf("the matrix needs at least one vector or an entry of include")
 	}
@@ -165,11 +168,11 @@ func cross(vectors []vector, exclude []pipeline.Object) ([]leg, error) {
 		return nil, nil
 	}
 	// Combinations are counted before they are made: what exclude takes out may be far more than is left, but not without bound.
-	const maxCombinations = 100_000
+	const maxCombinations, maxComparisons = 100_000, 10_000_000
 	total := 1
 	for _, v := range vectors {
-		if total *= len(v.values); total > maxCombinations {
-			return nil, fmt.Errorf("the matrix has more than %d combinations, at most %d legs are allowed", maxCombinations, maxLegs)
+		if total *= len(v.values); total > maxCombinations || total*len(exclude) > maxComparisons {
+			return nil, fmt.Errorf("the matrix has too many combinations before exclude; at most %d legs are allowed", maxLegs)
 		}
 	}
 	var legs []leg

@@ -16,7 +16,7 @@ func (w *workflow) checkNeeds(jobs *token) {
 		byKey[strings.ToLower(j.Key)] = j
 		keys = append(keys, j.Key)
 	}
-	starts := false
+	starts, unknown := false, 0
 	for _, j := range w.out.Jobs {
 		starts = starts || len(j.Needs) == 0
 		kept := j.Needs[:0]
@@ -24,7 +24,9 @@ func (w *workflow) checkNeeds(jobs *token) {
 			other, ok := byKey[strings.ToLower(n.Key)]
 			if !ok {
 				hint := ""
-				if near := nearest(n.Key, keys); near != "" {
+				// A file with very many mistakes must not take very long.
+				if unknown++; unknown > maxExplained {
+				} else if near := nearest(n.Key, keys); near != "" {
 					hint = fmt.Sprintf("did you mean %q?", near)
 				}
 				w.diags.Add(pipeline.Diagnostic{Pos: n.Pos, Width: len(n.Key), Code: codeNeeds, Hint: hint,
@@ -51,6 +53,9 @@ func (w *workflow) checkNeeds(jobs *token) {
 	}
 }
 
+// maxExplained is how many mistakes of a kind in one file are explained where that costs time.
+const maxExplained = 50
+
 // cycle is a need that leads back to its job.
 type cycle struct {
 	job  *pipeline.Job
@@ -68,7 +73,11 @@ func (w *workflow) findCycles(byKey map[string]*pipeline.Job) []cycle {
 			if component[j] != component[to] {
 				continue
 			}
-			found = append(found, cycle{j, n, wayRound(j, to, byKey, component)})
+			c := cycle{job: j, need: n, path: j.Key + " → " + to.Key + " → … → " + j.Key}
+			if len(found) < maxExplained {
+				c.path = wayRound(j, to, byKey, component)
+			}
+			found = append(found, c)
 		}
 	}
 	return found

@@ -2,8 +2,12 @@ package githubactions
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"testing"
+	"testing/fstest"
+
+	"github.com/gantry-ops/gantry/pipeline"
 )
 
 // bigWorkflow returns a workflow of about n lines with what real ones have.
@@ -70,4 +74,44 @@ func BenchmarkParse(b *testing.B) {
 			}
 		})
 	}
+}
+
+// FuzzParse looks for input that makes the reader panic or hang, or that it refuses without saying where.
+func FuzzParse(f *testing.F) {
+	f.Add(string(bigWorkflow(60)))
+	for _, seed := range []string{
+		"", "a", "- a", "on: push\njobs: {a: {runs-on: x, steps: [{run: x}]}}",
+		"on: &a [*a]", "a: &a {b: *a}", "x: [1, 2", "on: push\n---\n", "\xff\xfe", "a: !!int x", "{a: 1, A: 2}", "? [a]\n: b",
+		"on: {schedule: [{cron: 'TZ=x'}], push: {branches: ['[', '**?+']}}",
+		"on: push\njobs: {a: {runs-on: x, needs: a, strategy: {matrix: {a: [1], exclude: [{b: 1}], include: [{c: &c [1, 2]}, *c]}}}}",
+		"on: {workflow_call: {inputs: {a: {type: number, default: '${{ x }}'}}, outputs: {o: {value: '${{ jobs.a.outputs.b }}'}}}}\njobs: {a: {uses: './.github/workflows/a.yml'}}",
+		"on: push\njobs: {a: {runs-on: '${{ fromJSON(''[]'') }}', steps: [{parallel: [{run: '${{ insert }}', id: a}]}, {wait: a}, {cancel: b}]}}",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		check := func(what string, none bool, diags pipeline.Diagnostics) {
+			if none != diags.HasErrors() {
+				t.Errorf("%s: nothing returned %v, errors %v", what, none, diags)
+			}
+			for _, d := range diags {
+				if d.Pos.File == "" || d.Pos.Line < 1 || d.Pos.Col < 1 || d.Code == "" || d.Message == "" {
+					t.Errorf("%s: not located: %+v", what, d)
+				}
+			}
+			diags.Render(io.Discard, func(string) []byte { return []byte(content) })
+		}
+		p, diags := Parse(".github/workflows/a.yml", []byte(content), Options{FS: fstest.MapFS{".github/workflows/a.yml": {Data: []byte(content)}}})
+		check("workflow", p == nil, diags)
+		if p != nil {
+			for _, j := range p.Jobs {
+				if j.Strategy != nil {
+					_, _ = j.Strategy.Matrix.Expand(&pipeline.Scope{Planning: true, Run: &pipeline.Run{}})
+				}
+			}
+			Select(p, &pipeline.Run{Event: pipeline.Event{Name: "push"}, Change: pipeline.Change{Ref: "refs/heads/main"}})
+		}
+		a, diags := ParseAction("action.yml", []byte(content))
+		check("action", a == nil, diags)
+	})
 }

@@ -15,6 +15,8 @@ type source struct {
 	file  string
 	text  []byte
 	lines []int // offset of each line's first byte
+	// chars holds, for lines with more than ASCII, the offset of each character in the line; filled when first asked for.
+	chars map[int][]int32
 }
 
 func newSource(file string, text []byte) *source {
@@ -41,13 +43,28 @@ func (s *source) line(n int) []byte {
 
 // pos returns the place of a column that counts characters, as the YAML library does.
 func (s *source) pos(line, col int) pipeline.Pos {
-	l := s.line(line)
-	at := 0
-	for n := 1; n < col && at < len(l); n++ {
-		_, size := utf8.DecodeRune(l[at:])
-		at += size
+	return pipeline.Pos{File: s.file, Line: line, Col: s.byteColumn(line, col)}
+}
+
+func (s *source) byteColumn(line, col int) int {
+	chars, ok := s.chars[line]
+	if !ok {
+		l := s.line(line)
+		if len(l) > 0 && bytes.ContainsFunc(l, func(r rune) bool { return r >= utf8.RuneSelf }) {
+			chars = make([]int32, 0, len(l))
+			for at := range string(l) {
+				chars = append(chars, int32(at))
+			}
+		}
+		if s.chars == nil {
+			s.chars = map[int][]int32{}
+		}
+		s.chars[line] = chars
 	}
-	return pipeline.Pos{File: s.file, Line: line, Col: max(at+1, min(col, len(l)+1))}
+	if col-1 < len(chars) && col >= 1 {
+		return int(chars[col-1]) + 1
+	}
+	return col
 }
 
 // at returns the place of a byte of the file.

@@ -52,6 +52,9 @@ func nearest(word string, candidates []string) string {
 	best, least := "", 1+max(1, len(word)/3)
 	folded := strings.ToLower(strings.ReplaceAll(word, "_", "-"))
 	for _, c := range candidates {
+		if n := len(c) - len(word); n >= least || -n >= least {
+			continue
+		}
 		if d := distance(folded, strings.ToLower(strings.ReplaceAll(c, "_", "-"))); d < least {
 			best, least = c, d
 		}
