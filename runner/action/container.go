@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"net"
 	"path"
 	"strings"
 
@@ -61,7 +62,7 @@ func (j *jobActions) container(ctx context.Context, step runner.StepContext, a *
 		v, _ := env.Get(k)
 		c.Env = append(c.Env, pipeline.EnvVar{Name: k, Value: pipeline.Text(v)})
 	}
-	runtime, err := j.runtimeFor(true)
+	runtime, err := j.runtime(true)
 	if err != nil {
 		return step.Fail("start the artifact and cache services: %v", err)
 	}
@@ -74,4 +75,25 @@ func (j *jobActions) container(ctx context.Context, step runner.StepContext, a *
 		return step.Fail("%s: %v", a.ref.text, err)
 	}
 	return statusOf(exit), nil
+}
+
+// containerHost returns the address by which containers reach this machine.
+func (r *Runner) containerHost() string {
+	if r.o.ContainerHost != "" {
+		return r.o.ContainerHost
+	}
+	bridge, err := net.InterfaceByName("docker0")
+	if err != nil {
+		return ""
+	}
+	addresses, err := bridge.Addrs()
+	if err != nil {
+		return ""
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil {
+			return n.IP.String()
+		}
+	}
+	return ""
 }

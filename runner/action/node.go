@@ -34,7 +34,7 @@ func (j *jobActions) node(ctx context.Context, step runner.StepContext, a *actio
 	if !ok {
 		return step.Fail("%s is a JavaScript action and needs node on PATH; install Node.js %s or newer", a.ref.text, wantedNode(runs.Using))
 	}
-	runtime, err := j.runtime(ctx, step)
+	runtime, err := j.runtime(j.job.Workspace().Container() != nil)
 	if err != nil {
 		return step.Fail("start the artifact and cache services: %v", err)
 	}
@@ -99,14 +99,15 @@ func valueOf(env []pipeline.EnvVar, name string) string {
 
 // runtime returns the variables by which actions find the artifact and cache services, which it starts when it is first
 // asked.
-func (j *jobActions) runtime(ctx context.Context, step runner.StepContext) ([]pipeline.EnvVar, error) {
-	inContainer := j.job.Workspace().Container() != nil
-	return j.runtimeFor(inContainer)
-}
-
-func (j *jobActions) runtimeFor(inContainer bool) ([]pipeline.EnvVar, error) {
-	if j.o.Artifacts == nil && j.o.Caches == nil || inContainer && j.o.ContainerHost == "" {
+func (j *jobActions) runtime(inContainer bool) ([]pipeline.EnvVar, error) {
+	if j.o.Artifacts == nil && j.o.Caches == nil {
 		return nil, nil
+	}
+	host := ""
+	if inContainer {
+		if host = j.containerHost(); host == "" {
+			return nil, nil
+		}
 	}
 	s, err := j.server()
 	if err != nil {
@@ -114,7 +115,7 @@ func (j *jobActions) runtimeFor(inContainer bool) ([]pipeline.EnvVar, error) {
 	}
 	url := s.URL()
 	if inContainer {
-		if url, err = s.Listen(j.o.ContainerHost); err != nil {
+		if url, err = s.Listen(host); err != nil {
 			return nil, err
 		}
 	}

@@ -69,8 +69,9 @@ type Options struct {
 	InPlace bool
 	// Offline: set-up actions must not fetch anything.
 	Offline bool
-	// ContainerHost is an IP address of this machine that containers can reach, such as that of the Docker bridge. Empty:
-	// actions in containers get no artifact and cache services.
+	// ContainerHost is an IP address of this machine that containers can reach, where the artifact and cache services
+	// listen for them too. Empty: that of the bridge that Docker makes (docker0); without one, actions in containers get no
+	// such services.
 	ContainerHost string
 	// ToolDirs are further folders in which to look for tools, each as `bin/TOOL` below it, with globs; in front of the usual ones.
 	ToolDirs []string

@@ -275,7 +275,7 @@ func TestFileName(t *testing.T) {
 }
 
 func TestCheckNames(t *testing.T) {
-	for _, bad := range []string{"", "a/b", `a\b`, "a:b", "a*", "a?", "a|b", "a\"", "<a", "a>", "a\n", "a\r"} {
+	for _, bad := range []string{"", ".", "..", "a/b", `a\b`, "a:b", "a*", "a?", "a|b", "a\"", "<a", "a>", "a\n", "a\r"} {
 		if CheckArtifactName(bad) == nil {
 			t.Errorf("%q is allowed", bad)
 		}

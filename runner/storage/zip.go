@@ -146,8 +146,11 @@ const badInName = "\":<>|*?\r\n"
 
 // CheckArtifactName returns an error for a name that the vendor refuses.
 func CheckArtifactName(name string) error {
-	if name == "" {
+	switch name {
+	case "":
 		return errors.New("an artifact needs a name")
+	case ".", "..":
+		return fmt.Errorf("artifact name %q would be another folder where it is downloaded", name)
 	}
 	if i := strings.IndexAny(name, badInName+`\/`); i >= 0 {
 		return fmt.Errorf(`artifact name %q has the character %q; none of " : < > | * ? \ / nor line ends are allowed`, name, name[i])
