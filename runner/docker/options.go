@@ -284,6 +284,9 @@ func (p *optionSet) isolation(c *createSpec) {
 	p.text("cgroup-parent", &c.host.CgroupParent)
 }
 
+// maxProfile is the largest seccomp profile that is read, in bytes.
+const maxProfile = 1 << 20
+
 // securityOption reads the profile that a seccomp option names: the engine takes its content.
 func securityOption(s string) (string, error) {
 	key, value, ok := strings.Cut(s, "=")
@@ -293,7 +296,14 @@ func securityOption(s string) (string, error) {
 	if !ok || key != "seccomp" || value == "unconfined" || value == "builtin" {
 		return s, nil
 	}
-	profile, err := os.ReadFile(value)
+	info, err := os.Stat(value)
+	if err == nil && (!info.Mode().IsRegular() || info.Size() > maxProfile) {
+		err = fmt.Errorf("%s is not a file of at most %d bytes", value, maxProfile)
+	}
+	var profile []byte
+	if err == nil {
+		profile, err = os.ReadFile(value)
+	}
 	if err != nil {
 		return "", fmt.Errorf("read the seccomp profile: %w", err)
 	}
