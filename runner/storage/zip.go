@@ -26,7 +26,17 @@ type File struct{ Name, Path string }
 // are checked by [CheckFileName]. Modes are not kept, as the vendor's artifacts do not keep them.
 func writeZip(ctx context.Context, w io.Writer, files []File, level int) error {
 	z := zip.NewWriter(w)
-	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return kflate.NewWriter(w, level) })
+	// A compressor is a megabyte of tables: one serves all files, which are packed one after another.
+	var deflate *kflate.Writer
+	z.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
+		if deflate != nil {
+			deflate.Reset(w)
+			return deflate, nil
+		}
+		var err error
+		deflate, err = kflate.NewWriter(w, level)
+		return deflate, err
+	})
 	for _, f := range files {
 		if err := context.Cause(ctx); err != nil {
 			return err
