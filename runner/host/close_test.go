@@ -149,6 +149,25 @@ func TestSweepEndsProcesses(t *testing.T) {
 	}
 }
 
+// TestOthersFolders has a root in which somebody keeps things.
+func TestOthersFolders(t *testing.T) {
+	root := t.TempDir()
+	kept := filepath.Join(root, "run", "thesis")
+	if err := os.MkdirAll(kept, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	e := newExecutor(t, Options{Root: root})
+	w := open(t, e, runner.JobSpec{RunID: "run"})
+	<-e.swept
+	shut(t, w)
+	if !isDir(kept) {
+		t.Error("somebody's folder is gone")
+	}
+	if left, _ := filepath.Glob(filepath.Join(root, "*")); len(left) != 1 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 func TestSameRunInTwoProcesses(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "work")
 	a := open(t, newExecutor(t, Options{Root: root}), runner.JobSpec{RunID: "1"})

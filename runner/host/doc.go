@@ -8,7 +8,7 @@
 //
 // Folders, below Options.Root:
 //
-//	RUN.lock                    held (flock) as long as the run has jobs: tells a living run from a stale one
+//	RUN.gantry-lock                 held (flock) as long as the run has jobs: tells a living run from a stale one
 //	RUN/JOB/REPOSITORY/REPOSITORY   the work folder; twice the name, as on GitHub's machines
 //	RUN/JOB/_temp               temporary files of the job
 //	RUN/JOB/_event.json         the event's payload

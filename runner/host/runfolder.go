@@ -17,7 +17,8 @@ type run struct {
 	users     int
 }
 
-const lockSuffix = ".lock"
+// lockSuffix tells what is ours: a folder without a file of its name and this ending is somebody else's, and left alone.
+const lockSuffix = ".gantry-lock"
 
 // acquire returns the folder of a run, made where it is not there. Each acquire needs a release.
 func (e *Executor) acquire(name string) (*run, error) {
@@ -27,13 +28,16 @@ func (e *Executor) acquire(name string) (*run, error) {
 		r.users++
 		return r, nil
 	}
-	// A run of the same name in another process has its lock: this one takes another name.
+	// What is there already is another process's, stale or somebody else's: this run takes another name.
 	for i := 1; ; i++ {
 		r := &run{name: name, users: 1}
 		if i > 1 {
 			r.name = fmt.Sprintf("%s.%d", name, i)
 		}
 		r.dir = filepath.Join(e.o.Root, r.name)
+		if _, err := os.Lstat(r.dir); err == nil {
+			continue
+		}
 		lock, err := lockFile(r.dir + lockSuffix)
 		if errors.Is(err, errLocked) {
 			continue
@@ -42,8 +46,11 @@ func (e *Executor) acquire(name string) (*run, error) {
 			return nil, err
 		}
 		r.lock = lock
-		if err := os.Mkdir(r.dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Mkdir(r.dir, 0o755); err != nil {
 			unlockFile(lock)
+			if errors.Is(err, fs.ErrExist) {
+				continue
+			}
 			return nil, err
 		}
 		e.runs[name] = r
@@ -76,7 +83,10 @@ func (e *Executor) sweep() {
 		return
 	}
 	for _, entry := range entries {
-		name := strings.TrimSuffix(entry.Name(), lockSuffix)
+		name, ours := strings.CutSuffix(entry.Name(), lockSuffix)
+		if !ours || name == "" {
+			continue
+		}
 		dir := filepath.Join(e.o.Root, name)
 		lock, err := lockFile(dir + lockSuffix)
 		if err != nil {
