@@ -30,7 +30,7 @@ func notFound(p string, err error) error {
 // inRoot calls f with the folder of this machine that holds a path. done is false where the path has to be used through
 // the engine.
 func (w *workspace) inRoot(p string, f func(root *os.Root, rest string) error) (done bool, err error) {
-	host, rest, ok := w.mount(p)
+	host, rest, ok := w.layout.paths.find(p)
 	if !ok {
 		return false, nil
 	}

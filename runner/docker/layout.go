@@ -33,21 +33,30 @@ func newPathMap(m ...mounted) pathMap {
 	return m
 }
 
-// host returns the host path of a clean absolute path inside.
-func (m pathMap) host(inside string) (string, bool) {
+// find returns the mounted folder that an absolute path inside lies in, and the rest of the path below it: "." for the folder.
+func (m pathMap) find(inside string) (folder, rest string, ok bool) {
 	if !path.IsAbs(inside) {
-		return "", false
+		return "", "", false
 	}
 	inside = path.Clean(inside)
 	for _, e := range m {
 		if rest, ok := below(e.inside, inside, "/"); ok {
-			return filepath.Join(e.host, filepath.FromSlash(rest)), true
+			return e.host, filepath.FromSlash(path.Clean(rest)), true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
-// rewrite replaces, in a text, the paths from one place's view by those of another: at the start of the text and wherever
+// host returns the host path of an absolute path inside.
+func (m pathMap) host(inside string) (string, bool) {
+	folder, rest, ok := m.find(inside)
+	if !ok {
+		return "", false
+	}
+	return filepath.Join(folder, rest), true
+}
+
+// rewritePaths replaces, in a text, the paths from one place's view by those of another: at the start of the text and wherever
 // a path can start. The longest match wins.
 func rewritePaths(text string, moves []mounted) string {
 	if !strings.Contains(text, "/") {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -160,21 +159,4 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 func (w *workspace) shared() bool {
 	user, _, _ := strings.Cut(w.user, ":")
 	return user != "" && user != "0" && user != "root" && user != fmt.Sprint(os.Geteuid())
-}
-
-// mount is where a path is on this machine, by the longest mount; rest is relative to it.
-func (w *workspace) mount(p string) (root, rest string, ok bool) {
-	if !path.IsAbs(p) {
-		return "", "", false
-	}
-	p = path.Clean(p)
-	for _, m := range w.layout.paths {
-		if rest, ok := below(m.inside, p, "/"); ok {
-			if rest == "" {
-				rest = "."
-			}
-			return m.host, filepath.FromSlash(rest), true
-		}
-	}
-	return "", "", false
 }
