@@ -73,6 +73,8 @@ type (
 	AddMatcher struct{ File string }
 	// RemoveMatcher names the owner of the matchers to remove.
 	RemoveMatcher struct{ Owner string }
+	// Refuse shows an error and fails the step.
+	Refuse struct{ Message string }
 	// Say is a line of text to show in the command's place.
 	Say struct{ Text string }
 	// Annotate shows a message at a place in a file.
@@ -104,5 +106,6 @@ func (Debug) effect()         {}
 func (AddSummary) effect()    {}
 func (AddMatcher) effect()    {}
 func (RemoveMatcher) effect() {}
+func (Refuse) effect()        {}
 func (Say) effect()           {}
 func (Annotate) effect()      {}

@@ -146,12 +146,10 @@ func Run(ctx context.Context, o Options, requests ...Request) (Result, error) {
 	var wg sync.WaitGroup
 	for i := range requests {
 		req := &requests[i]
-		for _, o := range []pipeline.Object{req.Secrets} {
-			if o == nil {
-				continue
-			}
-			for _, k := range o.Keys() {
-				v, _ := o.Get(k)
+		r.Masker.Add(req.Run.Token)
+		if req.Secrets != nil {
+			for _, k := range req.Secrets.Keys() {
+				v, _ := req.Secrets.Get(k)
 				r.Masker.Add(pipeline.Text(v))
 			}
 		}

@@ -340,6 +340,8 @@ func (st *step) Apply(effect pipeline.Effect) {
 		}
 	case pipeline.RemoveMatcher:
 		j.removeMatcher(e.Owner)
+	case pipeline.Refuse:
+		st.failBy(e.Message)
 	case pipeline.Say:
 		st.emitLine(e.Text, "")
 	case pipeline.Annotate:
