@@ -237,6 +237,9 @@ func (w *workflow) lintComparison(t *token, types scopeTypes) {
 	if strings.HasPrefix(source, "${{") && strings.HasSuffix(source, "}}") {
 		source = strings.TrimSpace(source[len("${{") : len(source)-len("}}")])
 	}
+	if !strings.ContainsAny(source, "=<>") || strings.ContainsAny(source, "&|(") {
+		return
+	}
 	m := plainComparison.FindStringSubmatchIndex(source)
 	if m == nil {
 		return

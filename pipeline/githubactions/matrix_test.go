@@ -120,3 +120,62 @@ func TestMatrixExcludeUnknownKey(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A matrix may come from the outputs of another job: then its legs are known when the job becomes ready.
+func TestMatrixFromOutputs(t *testing.T) {
+	outputs := pipeline.NewMap("list", `["a", "b"]`, "key", "os", "matrix", `{"os": ["a"], "include": [{"os": "b", "n": 1}]}`,
+		"strategy", `{"fail-fast": false, "max-parallel": 3, "matrix": {"v": [1, 2]}}`, "text", "x", "empty", "[]")
+	scope := func(planning bool) *pipeline.Scope {
+		s := &pipeline.Scope{Planning: planning, Run: &pipeline.Run{}, Job: &pipeline.JobScope{Key: "use"}}
+		if !planning {
+			s.Upstream = []pipeline.Result{{Key: "prep", Direct: true, Status: pipeline.Success, Outputs: outputs}}
+		}
+		return s
+	}
+	for _, c := range []struct{ name, strategy, want string }{
+		{"a vector", "matrix: {os: '${{ fromJSON(needs.prep.outputs.list) }}'}", "(a) (b)"},
+		{"the whole matrix", "matrix: ${{ fromJSON(needs.prep.outputs.matrix) }}", "(a) (b, 1)"},
+		{"a key", "matrix:\n        ${{ needs.prep.outputs.key }}: |-\n          ${{ fromJSON(needs.prep.outputs.list) }}", "(a) (b)"},
+		{"an inserted mapping", "matrix:\n        ${{ insert }}: ${{ fromJSON(needs.prep.outputs.matrix) }}", "(a) (b, 1)"},
+		{"a value", "matrix: {os: ['${{ needs.prep.outputs.key }}', x]}", "(os) (x)"},
+		{"within include", "matrix: {include: [{a: '${{ needs.prep.outputs.key }}'}]}", "(os)"},
+		{"include as a whole", "matrix: {include: '${{ fromJSON(needs.prep.outputs.list) }}'}", "has to be a mapping"},
+		{"no list", "matrix: {os: '${{ needs.prep.outputs.text }}'}", `m.yml:11:15: the vector "os" of the matrix has to be a sequence, got "x"`},
+		{"an empty list", "matrix: {os: '${{ fromJSON(needs.prep.outputs.empty) }}'}", "does not contain any values"},
+		{"no mapping", "matrix: ${{ needs.prep.outputs.text }}", "m.yml:11:15: matrix has to be a mapping"},
+		{"no JSON", "matrix: ${{ fromJSON(needs.prep.outputs.text) }}", "m.yml:11:15: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p, diags := Parse("m.yml", []byte("on: push\njobs:\n  prep:\n    runs-on: x\n    outputs: {list: '', key: '', matrix: '', text: '', empty: '', strategy: ''}\n    steps: []\n  use:\n    needs: prep\n    runs-on: x\n    strategy:\n      "+c.strategy+"\n"), Options{})
+			if err := diags.Err(); err != nil {
+				t.Fatal(err)
+			}
+			m := p.Jobs[1].Strategy.Matrix
+			if _, err := m.Expand(scope(true)); err != pipeline.ErrUnknown {
+				t.Errorf("while planning: %v", err)
+			}
+			legs, err := m.Expand(scope(false))
+			got := ""
+			for _, l := range legs {
+				got += l.Suffix
+			}
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.Contains(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+	p, diags := Parse("m.yml", []byte("on: push\njobs:\n  prep: {runs-on: x, outputs: {strategy: x}}\n  use:\n    needs: prep\n    runs-on: x\n    strategy: ${{ fromJSON(needs.prep.outputs.strategy) }}\n"), Options{})
+	if err := diags.Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := p.Jobs[1].Strategy
+	legs, err := s.Matrix.Expand(scope(false))
+	failFast, err2 := s.FailFast.Bool(scope(false))
+	most, _, err3 := s.MaxParallel.Number(scope(false))
+	if err != nil || err2 != nil || err3 != nil || len(legs) != 2 || failFast || most != 3 {
+		t.Errorf("strategy: %v %v %v, %v %v %v", legs, failFast, most, err, err2, err3)
+	}
+}

@@ -15,16 +15,20 @@ type source struct {
 	file  string
 	text  []byte
 	lines []int // offset of each line's first byte
+	// ascii: every character is one byte.
+	ascii bool
 	// chars holds, for lines with more than ASCII, the offset of each character in the line; filled when first asked for.
 	chars map[int][]int32
 }
 
 func newSource(file string, text []byte) *source {
 	s := &source{file: file, text: text, lines: make([]int, 1, 1+bytes.Count(text, []byte{'\n'}))}
+	s.ascii = true
 	for i, b := range text {
 		if b == '\n' {
 			s.lines = append(s.lines, i+1)
 		}
+		s.ascii = s.ascii && b < utf8.RuneSelf
 	}
 	return s
 }
@@ -47,6 +51,9 @@ func (s *source) pos(line, col int) pipeline.Pos {
 }
 
 func (s *source) byteColumn(line, col int) int {
+	if s.ascii {
+		return col
+	}
 	chars, ok := s.chars[line]
 	if !ok {
 		l := s.line(line)
