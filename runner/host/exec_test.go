@@ -221,9 +221,8 @@ func TestEndlessDescendant(t *testing.T) {
 		t.Fatalf("%+v, %v", exit, err)
 	}
 	shut(t, w)
-	n := out.len()
-	if got := out.len(); got != n {
-		t.Error("output after Close")
+	if out.len() == 0 {
+		t.Error("nothing was printed")
 	}
 }
 
@@ -258,7 +257,7 @@ func TestCancel(t *testing.T) {
 		{"by SIGTERM", `trap '' INT; trap 'echo term; exit 6' TERM; echo ready; read <>fifo; read <>fifo`, time.Millisecond, long, 6, "term"},
 		{"by SIGKILL", `trap '' INT TERM; echo ready; read <>fifo; read <>fifo`, time.Millisecond, time.Millisecond, 137, ""},
 		{"without waits", `trap '' INT TERM; echo ready; read <>fifo; read <>fifo`, 0, 0, 137, ""},
-		{"the whole group", `sh -c 'read <>fifo; x' & echo ready; wait`, 0, 0, 0, ""},
+		{"the whole group", `bash -c 'read <>fifo' & echo ready; wait`, long, long, 130, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := open(t, newExecutor(t, Options{}), runner.JobSpec{})
@@ -288,7 +287,7 @@ func TestCancel(t *testing.T) {
 				}
 			}
 			exit := <-ended
-			if !exit.Cancelled || c.code != 0 && exit.Code != c.code {
+			if !exit.Cancelled || exit.Code != c.code {
 				t.Errorf("%+v, want code %d", exit, c.code)
 			}
 		})

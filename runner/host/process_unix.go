@@ -70,8 +70,6 @@ func (w *Workspace) keepGroup(pid int) {
 	}
 }
 
-func killGroup(group int) { syscall.Kill(-group, syscall.SIGKILL) }
-
 // exitOf tells how a process ended.
 func exitOf(state *os.ProcessState) runner.Exit {
 	status, ok := state.Sys().(syscall.WaitStatus)

@@ -24,8 +24,6 @@ func signalGroup(p *os.Process, _ stopSignal) { p.Kill() }
 
 func (w *Workspace) keepGroup(int) {}
 
-func killGroup(int) {}
-
 func exitOf(state *os.ProcessState) runner.Exit { return runner.Exit{Code: state.ExitCode()} }
 
 // readAvailable is never needed: reads of pipes cannot be interrupted.

@@ -19,7 +19,7 @@ func killTracked(token string, stop <-chan struct{}) {
 			return
 		}
 		for _, pid := range pids {
-			s.kill(pid, token, stop)
+			killProcess(pid, func() bool { return s.marked(strconv.Itoa(pid), token) }, stop)
 		}
 		if closed(stop) {
 			return
@@ -32,24 +32,48 @@ type scan struct {
 	buf []byte
 }
 
-// find returns the processes that are marked with a token.
-func (s *scan) find(token string) []int {
+// killGroup kills the members of a process group, and returns when they are gone or when stop is closed.
+func killGroup(group int, stop <-chan struct{}) {
+	if unix.Kill(-group, 0) != nil {
+		return // the usual case: they were found by their mark
+	}
+	member := func(pid int) bool {
+		g, err := unix.Getpgid(pid)
+		return err == nil && g == group
+	}
+	for _, pid := range processes() {
+		if member(pid) {
+			killProcess(pid, func() bool { return member(pid) }, stop)
+		}
+	}
+	unix.Kill(-group, unix.SIGKILL) // what was forked meanwhile
+}
+
+// processes returns all processes but this one.
+func processes() []int {
 	dir, err := os.Open("/proc")
 	if err != nil {
 		return nil
 	}
+	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
-	dir.Close()
-	var pids []int
+	pids := make([]int, 0, len(names))
 	for _, name := range names {
 		if name[0] < '1' || name[0] > '9' {
 			continue
 		}
-		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
-			continue
+		if pid, err := strconv.Atoi(name); err == nil && pid != os.Getpid() {
+			pids = append(pids, pid)
 		}
-		if s.marked(name, token) {
+	}
+	return pids
+}
+
+// find returns the processes that are marked with a token.
+func (s *scan) find(token string) []int {
+	var pids []int
+	for _, pid := range processes() {
+		if s.marked(strconv.Itoa(pid), token) {
 			pids = append(pids, pid)
 		}
 	}
@@ -102,8 +126,8 @@ func hasToken(environ []byte, token string) bool {
 	return false
 }
 
-// kill kills a process and waits until it is gone.
-func (s *scan) kill(pid int, token string, stop <-chan struct{}) {
+// killProcess kills a process and waits until it is gone. still tells whether the number is still that of the one meant.
+func killProcess(pid int, still func() bool, stop <-chan struct{}) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		if !errors.Is(err, unix.ESRCH) { // an old kernel
@@ -114,10 +138,7 @@ func (s *scan) kill(pid int, token string, stop <-chan struct{}) {
 	}
 	defer unix.Close(fd)
 	// Now the descriptor stands for one process; it may have been another one that had the number when we looked.
-	if !s.marked(strconv.Itoa(pid), token) {
-		return
-	}
-	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil {
+	if !still() || unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0) != nil {
 		return
 	}
 	for !closed(stop) {

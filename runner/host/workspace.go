@@ -61,10 +61,10 @@ func (w *Workspace) Close(ctx context.Context) error {
 	groups, rest := w.groups, w.rest
 	w.groups, w.rest = nil, nil
 	w.mu.Unlock()
-	for _, g := range groups {
-		killGroup(g)
-	}
 	killTracked(w.token, ctx.Done())
+	for _, g := range groups { // those that have lost their mark
+		killGroup(g, ctx.Done())
+	}
 	for _, o := range rest {
 		o.close()
 	}
