@@ -165,4 +165,3 @@ func (s *Artifacts) Save(ctx context.Context, run, name string, files []File, o 
 	}
 	return u.Commit()
 }
-
