@@ -108,7 +108,7 @@ func (c *call) stored(a storage.Artifact) {
 	c.output("artifact-id", strconv.FormatInt(a.ID, 10))
 	c.output("artifact-digest", a.SHA256)
 	c.output("artifact-url", "file://"+a.Path())
-	c.logf("Artifact %s stored: %d files, %s, SHA-256 %s", a.Name, a.Files, size(a.Size), a.SHA256)
+	c.logf("Artifact %s stored: %s, %s, SHA-256 %s", a.Name, count(a.Files, "file"), size(a.Size), a.SHA256)
 }
 
 // mergeAction stands for actions/upload-artifact/merge.
@@ -196,7 +196,7 @@ func runDownload(ctx context.Context, c *call) (pipeline.Status, error) {
 		}
 	}
 	if !single {
-		c.logf("%d artifacts downloaded", len(wanted))
+		c.logf("%s downloaded", count(len(wanted), "artifact"))
 	}
 	c.output("download-path", dest)
 	return pipeline.Success, nil
@@ -290,6 +290,14 @@ func (c *call) download(ctx context.Context, a storage.Artifact, dir string, raw
 	if err != nil {
 		return err
 	}
-	c.logf("Artifact %s downloaded to %s: %d files, %s", a.Name, dir, files, size(a.Size))
+	c.logf("Artifact %s downloaded to %s: %s, %s", a.Name, dir, count(files, "file"), size(a.Size))
 	return nil
+}
+
+// count writes how many things there are.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

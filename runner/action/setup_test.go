@@ -164,3 +164,13 @@ func TestSetupPython(t *testing.T) {
 		w.run(nil, use("p", "actions/setup-python@v5", with)).wants(pipeline.Failure, want)
 	}
 }
+
+// A folder that many share is not put in front of PATH: it would hide what earlier steps have set up.
+func TestSetupSharedFolder(t *testing.T) {
+	needs(t, "python3")
+	w := newWorld(t)
+	w.only(install(t, "go", "1.24.1"))
+	o := w.run(nil, sh("path", "mkdir -p $GITHUB_WORKSPACE/b; printf '#!/bin/sh\\necho mine' > b/ls; chmod +x b/ls; echo PATH=$GITHUB_WORKSPACE/b:$PATH >> $GITHUB_ENV"),
+		use("p", "actions/setup-python@v5", mapping{"python-version": "3"}), sh("ls", "ls; python -c 'print(6 * 7)'; python3 -m pip --version > /dev/null || true"))
+	o.wants(pipeline.Success, "mine", "42")
+}

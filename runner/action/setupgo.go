@@ -72,7 +72,9 @@ func (c *call) useGo(ctx context.Context, t tool, want goRequest, cache bool) (p
 	if want.minimum != nil && !t.version.Equal(want.minimum) {
 		c.logf("%s asks for Go %s or newer.", want.file, goVersion(want.minimum))
 	}
-	c.addPath(path.Dir(t.program))
+	if err := c.expose(ctx, "go", t, "go", "gofmt"); err != nil {
+		return "", err
+	}
 	if c.ref.modern(6) {
 		// From version 6 on the action keeps go from fetching another toolchain by itself.
 		c.setEnv("GOTOOLCHAIN", "local")

@@ -72,7 +72,9 @@ func runSetupNode(ctx context.Context, c *call) (pipeline.Status, error) {
 		return "", fmt.Errorf("Node.js %s is asked for and not installed; %s; install it (for example with nvm or fnm), or ask for an installed version", text, listed(tools))
 	}
 	c.logf("Node.js %s from %s", t.version, t.root)
-	c.addPath(path.Dir(t.program))
+	if err := c.expose(ctx, "node", t, "node", "npm", "npx", "corepack", "yarn", "pnpm"); err != nil {
+		return "", err
+	}
 	return c.finishNode(ctx, t.version.String(), managerCache)
 }
 

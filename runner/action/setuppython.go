@@ -188,31 +188,33 @@ func (c *call) setupPython(ctx context.Context, want string, latest, prereleases
 		}
 		c.setEnv("LD_LIBRARY_PATH", lib)
 	}
-	c.addPath(path.Dir(t.program))
-	return c.pythonNames(ctx, t)
+	return c.exposePython(ctx, t)
 }
 
-// pythonNames makes sure that `python` and `pip` are what was chosen: distributions often have only python3, and a folder
-// such as /usr/bin in front of PATH may hold others.
-func (c *call) pythonNames(ctx context.Context, t tool) error {
-	dir := path.Join(c.ws().Machine().Temp, "python-"+t.version.String(), "bin")
-	have := map[string]bool{}
-	for _, f := range c.glob(ctx, path.Join(escape(path.Dir(t.program)), "p*")) {
-		have[path.Base(f)] = true
+// exposePython makes sure that `python` and `pip` are what was chosen: distributions often have only python3.
+func (c *call) exposePython(ctx context.Context, t tool) error {
+	dir := path.Dir(t.program)
+	have := c.programs(ctx, dir)
+	if !shared[dir] {
+		c.addPath(dir)
+		if have["python"] && have["pip"] {
+			return nil
+		}
 	}
-	if have["python"] && have["pip"] {
-		return nil
-	}
-	scripts := map[string]string{"python": `exec "` + t.program + `" "$@"`, "pip": `exec "` + t.program + `" -m pip "$@"`}
-	for name, line := range scripts {
-		if have[name] {
+	stand := path.Join(c.ws().Machine().Temp, "tools", "python-"+t.version.String(), "bin")
+	for _, name := range []string{"python", "python3", "pip", "pip3"} {
+		command := `"` + t.program + `"`
+		if strings.HasPrefix(name, "pip") {
+			command += " -m pip"
+		}
+		if have[name] && !shared[dir] {
 			continue
 		}
-		if err := c.ws().WriteFile(ctx, path.Join(dir, name), []byte("#!/bin/sh\n"+line+"\n"), 0o755); err != nil {
+		if err := c.standIn(ctx, stand, name, command); err != nil {
 			return err
 		}
 	}
-	c.addPath(dir)
+	c.addPath(stand)
 	return nil
 }
 

@@ -156,6 +156,47 @@ func (c *call) setEnv(name, value string) {
 	c.step.Apply(pipeline.SetEnv{Name: name, Value: value})
 }
 
+// shared are folders that hold the programs of many: in front of PATH they would hide what earlier steps have set up.
+var shared = map[string]bool{"/usr/bin": true, "/usr/local/bin": true, "/bin": true, "/opt/homebrew/bin": true}
+
+// expose makes later steps find a tool's programs: by its folder in front of PATH, or for a folder that others share by
+// stand-ins for the programs named, those that are there.
+func (c *call) expose(ctx context.Context, kind string, t tool, names ...string) error {
+	dir := path.Dir(t.program)
+	if !shared[dir] {
+		c.addPath(dir)
+		return nil
+	}
+	if found, ok := c.look(ctx, path.Base(t.program)); ok && found == t.program {
+		return nil
+	}
+	stand := path.Join(c.ws().Machine().Temp, "tools", kind+"-"+t.version.String(), "bin")
+	have := c.programs(ctx, dir)
+	for _, n := range names {
+		if have[n] {
+			if err := c.standIn(ctx, stand, n, `"`+path.Join(dir, n)+`"`); err != nil {
+				return err
+			}
+		}
+	}
+	c.addPath(stand)
+	return nil
+}
+
+// programs lists the names in a folder.
+func (c *call) programs(ctx context.Context, dir string) map[string]bool {
+	have := map[string]bool{}
+	for _, f := range c.glob(ctx, path.Join(escape(dir), "*")) {
+		have[path.Base(f)] = true
+	}
+	return have
+}
+
+// standIn writes a program that runs another one.
+func (c *call) standIn(ctx context.Context, dir, name, command string) error {
+	return c.ws().WriteFile(ctx, path.Join(dir, name), []byte("#!/bin/sh\nexec "+command+" \"$@\"\n"), 0o755)
+}
+
 // matcher registers problem matchers, from a file of JSON that goes with the job.
 func (c *call) matcher(ctx context.Context, name, content string) error {
 	file := path.Join(c.ws().Machine().Temp, "matchers", name+".json")
