@@ -34,8 +34,11 @@ func (w *workflow) lowerCall(j *pipeline.Job, t *token) *pipeline.Call {
 	file, content, err := w.fetch(ref, local)
 	if err != nil {
 		d := pipeline.Diagnostic{Pos: uses.pos, Width: uses.width(), Code: codeCall, Message: fmt.Sprintf("the workflow %q cannot be read: %v", ref, err)}
-		if w.options.Alone {
+		switch {
+		case w.options.Alone:
 			d.Severity, d.Message = pipeline.Warning, fmt.Sprintf("the workflow %q is not followed: the file is checked on its own", ref)
+		case errors.Is(err, ErrNotFollowed):
+			d.Severity, d.Message = pipeline.Warning, fmt.Sprintf("the workflow %q is not followed: %v", ref, err)
 		}
 		w.diags.Add(d)
 		return c

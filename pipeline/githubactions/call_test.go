@@ -158,6 +158,19 @@ func TestCallDepth(t *testing.T) {
 	}
 }
 
+type unfollowed struct{}
+
+func (unfollowed) Workflow(string) (string, []byte, error) { return "", nil, ErrNotFollowed }
+
+// A resolver may leave workflows of other repositories unread, while those of the same are followed.
+func TestCallNotFollowed(t *testing.T) {
+	f := files{".github/workflows/b.yml": leaf}
+	p, diags := Parse("e.yml", []byte("on: push\njobs:\n  a: {uses: o/r/.github/workflows/x.yml@v1}\n  b: {uses: ./.github/workflows/b.yml}"), Options{FS: f.fs(), Resolver: unfollowed{}})
+	if p == nil || p.Jobs[0].Call.Pipeline != nil || p.Jobs[1].Call.Pipeline == nil || len(diags) != 1 || diags[0].Severity != pipeline.Warning {
+		t.Errorf("%+v %v", p, diags)
+	}
+}
+
 // A file that is checked on its own does not follow calls, and says so.
 func TestParseAlone(t *testing.T) {
 	p, diags := Parse("e.yml", []byte("on: push\njobs: {a: {uses: ./.github/workflows/x.yml}}"), Options{Alone: true})

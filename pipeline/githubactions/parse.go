@@ -39,6 +39,10 @@ type Options struct {
 	Permissions PermissionsPolicy
 }
 
+// ErrNotFollowed is what a [Resolver] answers where a call is not to be followed: that is a warning, and the pipeline can be
+// checked and planned but not run, for the Call has no Pipeline.
+var ErrNotFollowed = errors.New("it lies in another repository")
+
 // Resolver finds workflows of other repositories.
 type Resolver interface {
 	// Workflow returns the content of "owner/repo/path@ref", with the name to show for it. An error says why it cannot be had
