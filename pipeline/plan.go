@@ -218,7 +218,7 @@ func (pl planner) job(p *Pipeline, j *Job, s *Scope, needs []string, callerID, c
 		o := whole
 		o.Leg = leg
 		o.ID = join(callerID, j.Key+leg.Suffix)
-		o.Name = join(callerName, JobName(j, leg, s))
+		o.Name = join(callerName, JobName(j, leg, &ls))
 		pl.leg(p, j, &ls, &o)
 		out = append(out, o)
 	}
