@@ -83,11 +83,8 @@ type vector struct {
 	values []any
 }
 
-// leg is a combination being built: its values, and which of them came from vectors.
-type leg struct {
-	values  *pipeline.Map
-	include bool
-}
+// leg is a combination being built.
+type leg struct{ values *pipeline.Map }
 
 func expandMatrix(o pipeline.Object) ([]pipeline.Leg, error) {
 	var vectors []vector
@@ -192,7 +189,7 @@ func cross(vectors []vector, exclude []pipeline.Object) ([]leg, error) {
 		for i, v := range vectors {
 			m.Set(v.name, values[i])
 		}
-		legs = append(legs, leg{values: m})
+		legs = append(legs, leg{m})
 	}
 	return legs, nil
 }
@@ -265,7 +262,7 @@ func addIncludes(legs []leg, vectors []vector, include []pipeline.Object) []leg 
 		if !fits {
 			m := pipeline.NewMap()
 			m.Merge(entry)
-			legs = append(legs, leg{values: m, include: true})
+			legs = append(legs, leg{m})
 		}
 		if len(legs) > maxLegs {
 			break // reported by the caller

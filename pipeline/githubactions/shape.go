@@ -68,12 +68,6 @@ func (s shape) orNull() *shape {
 	return &s
 }
 
-// called returns a copy of the shape under another name.
-func (s shape) called(name string) *shape {
-	s.name = name
-	return &s
-}
-
 // Shapes that many places share.
 func textShape(name string) *shape     { return &shape{name: name, text: true} }
 func nonEmptyShape(name string) *shape { return &shape{name: name, text: true, nonEmpty: true} }

@@ -12,18 +12,17 @@ type stepLowering struct {
 	ids stepIDs
 	// defaults are the `run` mappings of defaults, the nearest first.
 	defaults []*token
-	// background are the IDs of the background steps so far.
-	seen map[string]bool
+	// background are the IDs of the background steps so far, folded.
+	background map[string]bool
 }
 
 func (l *stepLowering) all(t *token) []*pipeline.Step {
 	if !t.is(kindSequence) {
 		return nil
 	}
-	l.seen = map[string]bool{}
+	l.background = map[string]bool{}
 	l.claimIDs(t)
-	steps := l.sequence(t)
-	return steps
+	return l.sequence(t)
 }
 
 // claimIDs checks the IDs that the file gives, before any are made up.
@@ -124,7 +123,7 @@ func (l *stepLowering) step(t *token) *pipeline.Step {
 		s.ID = l.ids.next(word)
 	}
 	if s.Background {
-		l.seen[strings.ToLower(s.ID)] = true
+		l.background[strings.ToLower(s.ID)] = true
 	}
 	return s
 }
@@ -156,7 +155,7 @@ func (l *stepLowering) setting(t *token, key string) pipeline.Value {
 func (l *stepLowering) checkTarget(t *token, id string) {
 	folded := strings.ToLower(id)
 	switch {
-	case t.bad || l.seen[folded]:
+	case t.bad || l.background[folded]:
 	case l.ids[folded]:
 		l.errorf(t, codeWaitTarget, "only steps with `background: true` that stand above can be waited for or cancelled", "the step %q is not a background step above this one", id)
 	default:
