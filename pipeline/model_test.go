@@ -142,7 +142,9 @@ func TestPlan(t *testing.T) {
 		}
 		return v == "fast", nil
 	}))
-	step := func(id string, cond Value) *Step { return &Step{ID: id, Name: Literal(Pos{}, id), If: cond, Do: &Script{}} }
+	step := func(id string, cond Value) *Step {
+		return &Step{ID: id, Name: Literal(Pos{}, id), If: cond, Do: &Script{}}
+	}
 	unknownLegs := matrixFunc(func(*Scope) ([]Leg, error) { return nil, ErrUnknown })
 	legs := matrixFunc(func(*Scope) ([]Leg, error) {
 		return []Leg{{Suffix: " (1)", Values: NewMap("n", 1.0)}, {Suffix: " (2)", Values: NewMap("n", 2.0)}}, nil

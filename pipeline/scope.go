@@ -206,6 +206,8 @@ type Machine struct {
 	Labels   []string
 	// Workspace is the work folder, Temp a folder that is emptied with the job, Tools where set-up actions keep tools, Home the home folder.
 	Workspace, Temp, Tools, Home string
+	// Control is where the runner puts scripts and command files, which are small and many; empty: Temp.
+	Control string
 	// EventFile holds the event's payload as JSON.
 	EventFile string
 	// Env looks up a variable of the machine itself, for dialects that pass some on; nil: none.

@@ -285,7 +285,7 @@ func (st *step) script(a *pipeline.Script) (pipeline.Status, string) {
 	if err != nil {
 		return fail(err)
 	}
-	file := fmt.Sprintf("%s/%s%s", j.ws.Machine().Temp, unique("script"), in.Ext)
+	file := fmt.Sprintf("%s/%s%s", j.control(), unique("script"), in.Ext)
 	body := in.Prefix + text + in.Suffix
 	if !strings.HasSuffix(body, "\n") {
 		body += "\n"

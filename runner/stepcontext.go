@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -105,12 +106,12 @@ func (st *step) Exec(ctx context.Context, argv []string, dir string, extra []pip
 
 // commandFiles makes the files by which a process talks back, and names them in env.
 func (st *step) commandFiles(ctx context.Context, p pipeline.Protocol, env []pipeline.EnvVar) ([]pipeline.EnvVar, map[string]string, error) {
-	ws := st.frame.job.ws
+	j := st.frame.job
 	files := map[string]string{}
-	dir := path.Join(ws.Machine().Temp, "commands", unique("step"))
+	stem := path.Join(j.control(), unique("step"))
 	for _, f := range p.Files() {
-		file := path.Join(dir, strings.ToLower(f.Env))
-		if err := ws.WriteFile(ctx, file, nil, 0o666); err != nil {
+		file := stem + "-" + strings.ToLower(f.Env)
+		if err := j.ws.WriteFile(ctx, file, nil, 0o666); err != nil {
 			return nil, nil, fmt.Errorf("make the file for %s: %w", f.Env, err)
 		}
 		files[f.Env] = file
@@ -170,6 +171,12 @@ func (st *step) ended(cmd Command, exit Exit) {
 			st.own.why = fmt.Sprintf("exit code %d", exit.Code)
 		}
 	}
+}
+
+// control is the folder for scripts and command files.
+func (j *job) control() string {
+	m := j.ws.Machine()
+	return cmp.Or(m.Control, m.Temp)
 }
 
 // dir returns a folder given relative to the work folder, or that itself.

@@ -36,6 +36,8 @@ type Executor struct {
 	o       Options
 	machine pipeline.Machine
 	env     []pipeline.EnvVar
+	// control holds, by run and job, the small files of steps; empty: they are in the job's folder.
+	control string
 	// outer is the value of Tracking that this process has itself, being part of a job.
 	outer string
 
@@ -77,6 +79,7 @@ func New(o Options) (*Executor, error) {
 		name = "localhost"
 	}
 	e := &Executor{o: o, outer: os.Getenv(Tracking), swept: make(chan struct{}), runs: map[string]*run{}}
+	e.control = controlRoot(o.Root)
 	e.env = cleanEnv(os.Environ(), o.PassEnv)
 	e.machine = pipeline.Machine{OS: systemName(runtime.GOOS), Arch: archName(runtime.GOARCH), Name: name, Tools: o.Tools, Env: os.Getenv}
 	for _, v := range e.env {
@@ -159,8 +162,14 @@ func (e *Executor) open(r *run, spec runner.JobSpec) (_ *Workspace, err error) {
 			return nil, err
 		}
 	}
+	if m.Control, err = e.makeControl(r.name, filepath.Base(dir)); err != nil {
+		return nil, err
+	}
 	if len(spec.EventFile) > 0 {
 		m.EventFile = filepath.Join(dir, "_event.json")
+		if m.Control != "" {
+			m.EventFile = filepath.Join(m.Control, "event.json")
+		}
 		if err := os.WriteFile(m.EventFile, spec.EventFile, 0o644); err != nil {
 			return nil, err
 		}
@@ -170,6 +179,23 @@ func (e *Executor) open(r *run, spec runner.JobSpec) (_ *Workspace, err error) {
 		w.env = append(w.env, pipeline.EnvVar{Name: homeVariable, Value: m.Home})
 	}
 	return w, nil
+}
+
+// makeControl makes a job's folder for the small files of steps; empty: there is no place for it.
+func (e *Executor) makeControl(run, job string) (string, error) {
+	if e.control == "" {
+		return "", nil
+	}
+	dir := filepath.Join(e.control, run, job)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// removeControl removes that of a run.
+func (e *Executor) removeControl(run string) error {
+	if e.control == "" {
+		return nil
+	}
+	return removeAll(filepath.Join(e.control, run))
 }
 
 // inPlace checks a folder that is to be a work folder as it is.

@@ -70,7 +70,7 @@ func (e *Executor) release(r *run) error {
 			delete(e.runs, name)
 		}
 	}
-	err := removeAll(r.dir)
+	err := errors.Join(removeAll(r.dir), e.removeControl(r.name))
 	unlockFile(r.lock)
 	return err
 }
@@ -93,7 +93,7 @@ func (e *Executor) sweep() {
 			continue // alive
 		}
 		killTracked(token(e.o.Root, name, ""), nil)
-		if removeAll(dir) == nil {
+		if errors.Join(removeAll(dir), e.removeControl(name)) == nil {
 			unlockFile(lock)
 		} else {
 			lock.Close() // the file stays, beside the folder
