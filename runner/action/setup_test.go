@@ -19,7 +19,7 @@ func install(t *testing.T, program string, versions ...string) string {
 			t.Fatal(err)
 		}
 		said := map[string]string{"node": "v" + v, "python3": "Python " + v, "go": "go version go" + v + " linux/amd64"}[program]
-		script := "#!/bin/sh\ncase \"$1\" in version|--version) echo '" + said + "';; env) echo;; *) echo ran " + v + " \"$@\";; esac\n"
+		script := "#!/bin/sh\ncase \"$1\" in version|--version) echo '" + said + "';; env) [ \"$2\" = GOPATH ] && printf '%s\\n' " + dir + "/gopath " + dir + "/mod " + dir + "/build || echo;; *) echo ran " + v + " \"$@\";; esac\n"
 		if program == "python3" {
 			script = "#!/bin/sh\ncase \"$1\" in --version) echo '" + said + "';; -c) echo " + filepath.Join(dir, v) + "; echo " + p + ";; *) echo ran " + v + " \"$@\";; esac\n"
 		}

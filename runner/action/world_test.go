@@ -275,7 +275,9 @@ type world struct {
 	runID    string
 	inPlace  string
 	// hidden: the host does not see the job's files.
-	hidden    bool
+	hidden bool
+	// container: jobs believe that they run in one.
+	container bool
 	artifacts *storage.Artifacts
 	caches    *storage.Caches
 }
@@ -337,7 +339,7 @@ func (w *world) run(outputs map[string]string, steps ...stepDefinition) outcome 
 	res, err := runner.Run(w.t.Context(), runner.Options{
 		Executor: func(runner.JobSpec) (runner.Executor, error) {
 			if w.hidden {
-				return hidden{w.exec}, nil
+				return hidden{w.exec, w.container}, nil
 			}
 			return w.exec, nil
 		},
@@ -408,14 +410,27 @@ func (o outcome) wantOutput(name, value string) {
 }
 
 // hidden is an executor whose workspaces' files the host does not see, as in a container elsewhere.
-type hidden struct{ runner.Executor }
+type hidden struct {
+	runner.Executor
+	container bool
+}
 
 func (h hidden) Open(ctx context.Context, spec runner.JobSpec) (runner.Workspace, error) {
 	ws, err := h.Executor.Open(ctx, spec)
-	return hiddenWorkspace{ws}, err
+	return hiddenWorkspace{ws, h.container}, err
 }
 
-type hiddenWorkspace struct{ runner.Workspace }
+type hiddenWorkspace struct {
+	runner.Workspace
+	container bool
+}
+
+func (w hiddenWorkspace) Container() *pipeline.RunningContainer {
+	if !w.container {
+		return nil
+	}
+	return &pipeline.RunningContainer{ID: "c"}
+}
 
 func (hiddenWorkspace) HostPath(string) (string, bool) { return "", false }
 

@@ -186,31 +186,33 @@ func (g globPattern) partial(segments []string, descendants bool) bool {
 	return descendants
 }
 
+// matchSegments matches whole segments. After a mismatch it goes back to the last "**" alone: an earlier one could not match
+// more, so that the time stays at most the product of the lengths.
 func matchSegments(pattern, segments []string) bool {
-	for len(pattern) > 0 {
-		if pattern[0] == "**" {
-			for len(pattern) > 0 && pattern[0] == "**" {
-				pattern = pattern[1:]
+	p, s := 0, 0
+	back, from := -1, 0 // behind the last "**", and where it has stopped
+	for s < len(segments) {
+		if p < len(pattern) {
+			if pattern[p] == "**" {
+				p++
+				back, from = p, s
+				continue
 			}
-			if len(pattern) == 0 {
-				return true
+			if ok, _ := doublestar.Match(pattern[p], segments[s]); ok {
+				p, s = p+1, s+1
+				continue
 			}
-			for i := range segments {
-				if matchSegments(pattern, segments[i:]) {
-					return true
-				}
-			}
+		}
+		if back < 0 {
 			return false
 		}
-		if len(segments) == 0 {
-			return false
-		}
-		if ok, _ := doublestar.Match(pattern[0], segments[0]); !ok {
-			return false
-		}
-		pattern, segments = pattern[1:], segments[1:]
+		from++
+		p, s = back, from
 	}
-	return len(segments) == 0
+	for p < len(pattern) && pattern[p] == "**" {
+		p++
+	}
+	return p == len(pattern)
 }
 
 // Match is one path that was found.

@@ -116,6 +116,32 @@ func TestParsePatternsErrors(t *testing.T) {
 	}
 }
 
+func TestMatchSegments(t *testing.T) {
+	for _, tc := range []struct {
+		pattern, path string
+		want          bool
+	}{
+		{"a", "a", true}, {"a", "b", false}, {"**", "", true}, {"**", "a/b", true}, {"a/**", "a", true}, {"a/**", "a/b/c", true}, {"a/**", "b", false},
+		{"**/b", "b", true}, {"**/b", "a/b", true}, {"**/b", "a/b/c", false}, {"a/**/b/**/c", "a/x/b/y/b/z/c", true}, {"a/**/b/**/c", "a/x/y/c", false},
+		{"**/**/a", "a", true}, {"*/b", "a/b", true}, {"*", "a/b", false}, {"**/a/b/**/d", "a/a/b/c/c/d", true},
+	} {
+		if got := matchSegments(split(tc.pattern), split(tc.path)); got != tc.want {
+			t.Errorf("%s on %s: %v", tc.pattern, tc.path, got)
+		}
+	}
+	// Many wildcards take no time.
+	if matchSegments(split(strings.Repeat("**/a/", 200)+"b"), split(strings.Repeat("a/", 400)+"c")) {
+		t.Error("a match")
+	}
+}
+
+func split(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, "/")
+}
+
 func FuzzParsePatterns(f *testing.F) {
 	for _, s := range []string{"a", "!a", "**/x", "a[", "{", "~", "../x", "a\\", "/", "**", "a/**/b/**"} {
 		f.Add(s)
