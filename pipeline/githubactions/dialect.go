@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gantry-ops/gantry/pipeline"
 )
@@ -88,6 +89,19 @@ func runVariables(r *pipeline.Run) []pipeline.EnvVar {
 	}
 	return out
 }
+
+// defaultVariables are the names that a step cannot set for the following ones: all that Environ gives but CI.
+// https://docs.github.com/en/actions/reference/workflows-and-actions/variables#default-environment-variables
+var defaultVariables = sync.OnceValue(func() map[string]bool {
+	names := map[string]bool{}
+	s := &pipeline.Scope{Run: &pipeline.Run{Debug: true}, Job: &pipeline.JobScope{}, Action: &pipeline.ActionScope{}}
+	for _, v := range Dialect.Environ(s) {
+		names[v.Name] = v.Name != "CI"
+	}
+	return names
+})
+
+func isDefaultVariable(name string) bool { return defaultVariables()[name] }
 
 const (
 	// retentionDays is how long the vendor keeps logs and artifacts unless told otherwise.

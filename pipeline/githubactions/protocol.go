@@ -72,6 +72,10 @@ func (p *protocol) ReadFile(env string, content []byte) ([]pipeline.Effect, erro
 			if err := settable(name); err != nil {
 				return fmt.Errorf("line %d: %w", line, err)
 			}
+			if isDefaultVariable(name) {
+				effects = append(effects, warning(fmt.Sprintf("%s, line %d: %s stays as it is: the default variables GITHUB_* and RUNNER_* cannot be overwritten", fileEnv, line, name)))
+				return nil
+			}
 			effects = append(effects, pipeline.SetEnv{Name: name, Value: value})
 		case fileOutput:
 			effects = append(effects, pipeline.SetOutput{Name: name, Value: value})

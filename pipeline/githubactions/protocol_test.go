@@ -41,6 +41,9 @@ func TestCommandFiles(t *testing.T) {
 		{"no name of a block", fileOutput, "<<EOF\nEOF\n", nil, "line 1: invalid format '<<EOF'"},
 		{"empty delimiter", fileOutput, "a<<\n\n", nil, "line 1: invalid format 'a<<'"},
 		{"NODE_OPTIONS", fileEnv, "a=1\nnode_options=x\n", []pipeline.Effect{pipeline.SetEnv{Name: "a", Value: "1"}}, "line 2: NODE_OPTIONS cannot be set"},
+		{"default variable", fileEnv, "GITHUB_SHA=x\nCI=1\nGITHUB_MINE=1\n", []pipeline.Effect{
+			warning("GITHUB_ENV, line 1: GITHUB_SHA stays as it is: the default variables GITHUB_* and RUNNER_* cannot be overwritten"),
+			pipeline.SetEnv{Name: "CI", Value: "1"}, pipeline.SetEnv{Name: "GITHUB_MINE", Value: "1"}}, ""},
 		{"NODE_OPTIONS as an output", fileOutput, "NODE_OPTIONS=x\n", []pipeline.Effect{pipeline.SetOutput{Name: "NODE_OPTIONS", Value: "x"}}, ""},
 		{"paths", filePath, "/a\r\n\n/b c\n", []pipeline.Effect{pipeline.AddPath{Dir: "/a"}, pipeline.AddPath{Dir: "/b c"}}, ""},
 		{"summary", fileSummary, "# x\n", []pipeline.Effect{pipeline.AddSummary{Markdown: "# x\n"}}, ""},
