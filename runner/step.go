@@ -70,7 +70,7 @@ func (f *frame) guarded(st *step, base context.Context, do func(*step) (pipeline
 		}
 		if !st.nested {
 			e := st.head
-			e.Type, e.Status, e.Reason, e.Tolerated = StepFinished, outcome, j.mask(why), outcome != conclusion
+			e.Type, e.Status, e.Reason, e.Tolerated = StepFinished, outcome, j.mask(why), outcome == pipeline.Failure && conclusion != outcome
 			e.Exit, e.Duration = st.own.exit, took.Seconds()
 			j.emit(e)
 		}

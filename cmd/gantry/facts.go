@@ -78,7 +78,8 @@ func actor(l *forge.Local) string {
 // repositoryFacts are those of the repository for a run.
 func repositoryFacts(l *forge.Local) pipeline.Repository {
 	return pipeline.Repository{
-		Owner: l.Owner, Name: l.Name, Server: l.Server, CloneURL: l.URL, DefaultBranch: l.DefaultBranch,
+		// Toolkits of actions take a name without an owner for a mistake.
+		Owner: cmp.Or(l.Owner, "local"), Name: l.Name, Server: l.Server, CloneURL: l.URL, DefaultBranch: l.DefaultBranch,
 	}
 }
 
