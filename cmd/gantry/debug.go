@@ -14,7 +14,7 @@ import (
 // process's terminal. The run goes on when the shell ends.
 func debugShell(out render.Renderer) func(context.Context, runner.FailedStep) {
 	pauses, _ := out.(interface {
-		Pause()
+		Pause(job, step string)
 		Resume()
 	})
 	return func(ctx context.Context, f runner.FailedStep) {
@@ -22,7 +22,7 @@ func debugShell(out render.Renderer) func(context.Context, runner.FailedStep) {
 			return
 		}
 		if pauses != nil {
-			pauses.Pause()
+			pauses.Pause(f.Job, f.Step)
 			defer pauses.Resume()
 		}
 		dir := f.Command.Dir

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,6 +135,10 @@ func (f *runFlags) run(ctx context.Context) (err error) {
 			cancel(fmt.Errorf("nobody reads the output: %w", err))
 		},
 	})
+	// Without this, writing to a pipe that nobody reads would end the process, and leave the steps' processes alone.
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, syscall.SIGPIPE)
+	defer signal.Stop(broken)
 	ctx, signals, stop := onInterrupt(ctx, func(text string) {
 		out.Emit(runner.Event{Time: time.Now(), Type: runner.Log, Line: text, Notice: true})
 	})

@@ -113,6 +113,9 @@ func (s *selection) choose(ctx context.Context) (*chosen, error) {
 	if err != nil {
 		return nil, err
 	}
+	if inputs.Len() > 0 && s.event != "" && s.event != "workflow_dispatch" && s.event != "workflow_call" {
+		return nil, usagef("--input: the event %s has no inputs, workflow_dispatch and workflow_call have", s.event)
+	}
 	extra, err := readEventFile(s.eventFile)
 	if err != nil {
 		return nil, err
@@ -152,7 +155,10 @@ func (s *selection) choose(ctx context.Context) (*chosen, error) {
 			return nil, err
 		}
 	}
-	return c, s.keepJobs(c)
+	if err := s.keepJobs(c); err != nil {
+		return nil, err
+	}
+	return c, c.checkMatrix()
 }
 
 // read reads the files asked for, or all.
@@ -220,6 +226,14 @@ func (s *selection) consider(ctx context.Context, c *chosen, p *pipeline.Pipelin
 		return fmt.Errorf("%s: %w", p.File, err)
 	}
 	run.Event.Payload = githubactions.Payload(run, event, extra)
+	if event == "workflow_dispatch" {
+		// The payload has all inputs as text; the inputs context has them typed.
+		texts := pipeline.NewMap()
+		for k, v := range st.inputs.Strings() {
+			texts.Set(k, v)
+		}
+		run.Event.Payload.Set("inputs", texts)
+	}
 	c.started = append(c.started, st)
 	return nil
 }

@@ -35,6 +35,8 @@ type liveStep struct {
 
 	annotations []string
 	unshown     int
+	// shown: a person has seen the output already.
+	shown bool
 }
 
 // lines takes whole lines of output. Of many lines only the last ones are looked at.

@@ -125,6 +125,7 @@ func script(s runner.Sink, advance func(time.Duration)) {
 	emit(soft)
 	done := ended(docs, runner.JobFinished, pipeline.Success, 12.3, "")
 	done.Artifacts = []string{"pages"}
+	done.Summary = "## Pages\n\n15 built\n"
 	emit(done)
 	emit(needs(ended(job("deploy", ""), runner.JobFinished, pipeline.Skipped, 0, "needs test (race), which failed"), "test (race)"))
 	emit(ended(runner.Event{}, runner.RunFinished, pipeline.Failure, 13.5, ""))
@@ -413,5 +414,38 @@ func BenchmarkLines(b *testing.B) {
 			}
 		})
 		r.Close()
+	}
+}
+
+// TestPause: a person who looks into a step sees its output first, once, and nothing is drawn meanwhile.
+func TestPause(t *testing.T) {
+	var out bytes.Buffer
+	r := NewTerminal(Options{Out: &out, Workflows: true})
+	head := runner.Event{Time: epoch, Workflow: "CI", Job: "j", JobID: "j", Number: 1, Step: "s"}
+	at := func(t runner.EventType) runner.Event { e := head; e.Type = t; return e }
+	r.Emit(at(runner.JobStarted))
+	r.Emit(at(runner.StepStarted))
+	r.Lines(&head, []byte("what went wrong\n"))
+	r.Pause("j", "s")
+	r.mu.Lock()
+	paused := out.String()
+	r.mu.Unlock()
+	if !strings.HasSuffix(paused, "CI › j › s\n"+indent+"what went wrong\n") {
+		t.Errorf("paused: %q", paused)
+	}
+	e := at(runner.StepFinished)
+	e.Status = pipeline.Failure
+	r.Emit(e)
+	r.mu.Lock()
+	if out.String() != paused {
+		t.Errorf("drawn meanwhile: %q", out.String()[len(paused):])
+	}
+	r.mu.Unlock()
+	r.Resume()
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := out.String()[len(paused):]; !strings.Contains(after, "✗ CI › j › s: failure") || strings.Contains(after, "wrong") {
+		t.Errorf("then: %q", after)
 	}
 }

@@ -15,7 +15,9 @@ type summary struct {
 	chain chain
 	// artifacts by job, in the order of the jobs' ends.
 	artifacts []string
-	final     runner.Event
+	// written are what the jobs' steps have written for people, as Markdown.
+	written []jobSummary
+	final   runner.Event
 }
 
 type summaryRow struct {
@@ -26,6 +28,12 @@ type summaryRow struct {
 	seconds   float64
 }
 
+// jobSummary is the Markdown that a job's steps have written.
+type jobSummary struct{ name, text string }
+
+// maxSummary bounds the lines shown of one job's summary.
+const maxSummary = 100
+
 // maxReason bounds the reasons shown, in columns.
 const maxReason = 100
 
@@ -34,6 +42,9 @@ func (s *summary) finished(name string, e *runner.Event) {
 	reason, _, _ := strings.Cut(e.Reason, "\n")
 	s.rows = append(s.rows, summaryRow{name: name, status: e.Status, tolerated: e.Tolerated, reason: reason, seconds: e.Duration})
 	s.chain.add(e.Run+"\x00"+e.Workflow, e.Job, e.Duration, e.Needs)
+	if text := strings.TrimSpace(e.Summary); text != "" {
+		s.written = append(s.written, jobSummary{name, text})
+	}
 	for _, a := range e.Artifacts {
 		if !slices.Contains(s.artifacts, a) {
 			s.artifacts = append(s.artifacts, a)
@@ -44,6 +55,9 @@ func (s *summary) finished(name string, e *runner.Event) {
 // render appends the table. columns 0: as wide as it gets.
 func (s *summary) render(dst []byte, st style, columns int, artifactsDir string) []byte {
 	path, seconds := s.chain.longest()
+	for _, w := range s.written {
+		dst = w.append(dst, st)
+	}
 	if len(s.rows) > 0 {
 		dst = append(dst, '\n')
 		dst = s.table(dst, st, columns, path)
@@ -59,6 +73,19 @@ func (s *summary) render(dst []byte, st style, columns int, artifactsDir string)
 		dst = fmt.Appendf(dst, "\nartifacts in %s: %s\n", artifactsDir, strings.Join(s.artifacts, ", "))
 	}
 	return s.verdict(dst, st)
+}
+
+func (w jobSummary) append(dst []byte, st style) []byte {
+	dst = fmt.Appendf(dst, "\n%s\n", st.paint(bold, "summary of "+w.name))
+	lines := strings.Split(w.text, "\n")
+	for _, l := range lines[:min(len(lines), maxSummary)] {
+		dst = append(dst, "  "...)
+		dst = append(appendSafe(dst, []byte(l), bool(st), false), '\n')
+	}
+	if n := len(lines) - maxSummary; n > 0 {
+		dst = fmt.Appendf(dst, "  %s\n", st.paint(dim, "… and "+countOf(n, "line")+" more"))
+	}
+	return dst
 }
 
 func (s *summary) table(dst []byte, st style, columns int, path []int) []byte {

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -172,9 +173,11 @@ func (t *Terminal) stepFinished(e *runner.Event) {
 	defer s.all.close()
 	t.print(t.clean(endText(t.style, t.style.paint(dim, j.name+" ›")+" "+e.Step, e)))
 	mark, _, _ := look(e.Status, false)
-	if mark == "✗" || mark == "⊘" {
+	switch {
+	case s.shown:
+	case mark == "✗" || mark == "⊘":
 		t.whole(s)
-	} else {
+	default:
 		t.folded(s)
 	}
 	for _, a := range s.annotations {
@@ -283,10 +286,20 @@ func (t *Terminal) write(b []byte) {
 	}
 }
 
-// Pause takes the region off the screen and holds everything back until Resume, so that a person can use the terminal.
-func (t *Terminal) Pause() {
+// Pause shows what a step has printed so far, takes the region off the screen and holds everything back until Resume, so
+// that a person can use the terminal to look into the step.
+func (t *Terminal) Pause(job, step string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for _, j := range t.order {
+		for _, s := range j.steps {
+			if strings.HasSuffix(j.name, t.clean(job)) && s.name == step && !s.shown {
+				t.print(t.style.paint(dim, j.name+" ›") + " " + t.clean(step))
+				t.whole(s)
+				s.shown = true
+			}
+		}
+	}
 	columns, _ := t.o.Size()
 	t.write(append(t.region.erase(nil, columns), t.above...))
 	t.above, t.paused = t.above[:0], true
