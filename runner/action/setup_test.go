@@ -174,3 +174,30 @@ func TestSetupSharedFolder(t *testing.T) {
 		use("p", "actions/setup-python@v5", mapping{"python-version": "3"}), sh("ls", "ls; python -c 'print(6 * 7)'; python3 -m pip --version > /dev/null || true"))
 	o.wants(pipeline.Success, "mine", "42")
 }
+
+// Where an installed Go can fetch the one asked for, it is asked to; offline it is not.
+func TestSetupGoFetches(t *testing.T) {
+	w := newWorld(t)
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("have/bin/go", "#!/bin/sh\n[ \"$GOTOOLCHAIN $1 $2\" = 'go1.77.2 env GOROOT' ] && echo "+dir+"/fetched\n", 0o755)
+	write("have/VERSION", "go1.24.1\ntime 2026-01-01T00:00:00Z\n", 0o644)
+	write("fetched/bin/go", "#!/bin/sh\necho fetched \"$@\"\n", 0o755)
+	write("fetched/VERSION", "go1.77.2\n", 0o644)
+	w.only(filepath.Join(dir, "have"))
+	step := use("go", "actions/setup-go@v5", mapping{"go-version": "1.77.2"})
+	o := w.run(map[string]string{"v": "=steps.go.outputs.go-version"}, step, sh("run", "go build"))
+	o.wants(pipeline.Success, "asking Go 1.24.1 to fetch it (GOTOOLCHAIN=go1.77.2)", "fetched build")
+	o.wantOutput("v", "1.77.2")
+	w.run(nil, use("go", "actions/setup-go@v5", mapping{"go-version": "1.78.0"})).wants(pipeline.Failure, "Go 1.78.0 is asked for and not installed; found: 1.24.1")
+	w.options.Offline = true
+	w.run(nil, step).wants(pipeline.Failure, "this run is offline, otherwise an installed Go could fetch it")
+}
