@@ -6,8 +6,11 @@ type Dialect interface {
 	// Name is the format's name: "github-actions", "gitlab-ci", "circleci", "azure-pipelines", "jenkinsfile".
 	Name() string
 	// Environ returns the variables that the format gives to every process of a step, such as CI and GITHUB_SHA.
-	// Those of the file and of earlier steps come later and win.
+	// Those of the file and of earlier steps come later and win, unless Owns says otherwise.
 	Environ(*Scope) []EnvVar
+	// Owns reports whether a variable of Environ is the format's alone: what files and steps set by that name has no effect
+	// on processes.
+	Owns(name string) bool
 	// Shell returns how to run a script with the shell of that name; the empty name is the format's default. has reports
 	// whether a program is on the job's PATH. An error names what is wrong with the name.
 	Shell(name string, has func(program string) bool) (Interpreter, error)

@@ -37,7 +37,7 @@ step.finished | j | onfail | success`)
 
 func TestEnvironment(t *testing.T) {
 	env := func(c dummy.Call) runner.Exit {
-		fmt.Fprintf(c.Out, "A=%s B=%s C=%s CI=%s\n", c.Env("A"), c.Env("B"), c.Env("C"), c.Env("CI"))
+		fmt.Fprintf(c.Out, "A=%s B=%s C=%s CI=%s JOB_ID=%s\n", c.Env("A"), c.Env("B"), c.Env("C"), c.Env("CI"), c.Env("JOB_ID"))
 		return runner.Exit{}
 	}
 	j := jobOf("j", nil,
@@ -49,7 +49,7 @@ func TestEnvironment(t *testing.T) {
 		return pipeline.NewMap("B", "job", "C", "job after "+pipeline.Text(a))
 	})
 	p := pipelineOf(j)
-	p.Env = lit(pipeline.NewMap("A", "pipeline", "B", "pipeline"))
+	p.Env = lit(pipeline.NewMap("A", "pipeline", "B", "pipeline", "CI", "mine", "JOB_ID", "mine"))
 	w := newWorld(t, p, func(ctx context.Context, c dummy.Call) runner.Exit {
 		if c.Script != "" {
 			return sleeper(ctx, c)
@@ -57,8 +57,8 @@ func TestEnvironment(t *testing.T) {
 		return env(c)
 	})
 	w.run(t.Context())
-	want(t, w.sink.trace(runner.Log), `log | j | one | A=pipeline B=job C=step CI=true
-log | j | two | A=pipeline B=later C=job after pipeline CI=true`)
+	want(t, w.sink.trace(runner.Log), `log | j | one | A=pipeline B=job C=step CI=mine JOB_ID=7
+log | j | two | A=pipeline B=later C=job after pipeline CI=mine JOB_ID=7`)
 }
 
 func TestCommandFileMistakeFailsTheStep(t *testing.T) {

@@ -82,6 +82,9 @@ func (st *step) Environ(extra []pipeline.EnvVar) []pipeline.EnvVar {
 	}
 	if scope.Env != nil {
 		for _, k := range scope.Env.Keys() {
+			if _, there := at[k]; there && j.p.Dialect.Owns(k) {
+				continue
+			}
 			v, _ := scope.Env.Get(k)
 			set(k, pipeline.Text(v))
 		}

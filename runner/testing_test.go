@@ -49,8 +49,9 @@ type dialect struct{}
 
 func (dialect) Name() string { return "test" }
 func (dialect) Environ(*pipeline.Scope) []pipeline.EnvVar {
-	return []pipeline.EnvVar{{Name: "CI", Value: "true"}}
+	return []pipeline.EnvVar{{Name: "CI", Value: "true"}, {Name: "JOB_ID", Value: "7"}}
 }
+func (dialect) Owns(name string) bool { return name == "JOB_ID" }
 func (dialect) Shell(name string, _ func(string) bool) (pipeline.Interpreter, error) {
 	if name == "none" {
 		return pipeline.Interpreter{}, errors.New(`unknown shell "none"`)

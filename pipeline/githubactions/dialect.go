@@ -18,6 +18,10 @@ type dialect struct{}
 // Name implements [pipeline.Dialect].
 func (dialect) Name() string { return "github-actions" }
 
+// Owns implements [pipeline.Dialect]: "You can't overwrite the value of the default environment variables named GITHUB_* and
+// RUNNER_*", says the page of the default variables.
+func (dialect) Owns(name string) bool { return isDefaultVariable(name) }
+
 // NewProtocol implements [pipeline.Dialect].
 func (dialect) NewProtocol(env func(string) string) pipeline.Protocol { return newProtocol(env) }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/pipeline/githubactions/expr"
@@ -30,18 +31,23 @@ func (c compiled) Explain(s *pipeline.Scope) string { return c.Expr.Explain(newS
 // expression returns a token's expression as a value.
 func (t *token) expression() pipeline.Value { return pipeline.Expression(t.pos, compiled{t.expr}) }
 
-// fixed returns a condition that the program itself writes.
-func fixed(pos pipeline.Pos, source string) pipeline.Value {
+// successValue is the condition of jobs and steps that have none; alwaysValue that of an action's post step.
+func successValue(pos pipeline.Pos) pipeline.Value { return pipeline.Expression(pos, onSuccess()) }
+func alwaysValue(pos pipeline.Pos) pipeline.Value  { return pipeline.Expression(pos, onAlways()) }
+
+var (
+	onSuccess = sync.OnceValue(func() compiled { return fixed("success()") })
+	onAlways  = sync.OnceValue(func() compiled { return fixed("always()") })
+)
+
+// fixed compiles a condition that the program itself writes.
+func fixed(source string) compiled {
 	e, err := expr.Condition(source, nil)
 	if err != nil {
 		panic(fmt.Sprintf("condition %q: %v", source, err)) // a mistake in this package, found by any test
 	}
-	return pipeline.Expression(pos, compiled{e})
+	return compiled{e}
 }
-
-// successValue is the condition of jobs and steps that have none; alwaysValue that of an action's post step.
-func successValue(pos pipeline.Pos) pipeline.Value { return fixed(pos, "success()") }
-func alwaysValue(pos pipeline.Pos) pipeline.Value  { return fixed(pos, "always()") }
 
 // scopeEnv answers expressions from a scope.
 type scopeEnv struct {

@@ -201,7 +201,8 @@ func TestCondition(t *testing.T) {
 	}{
 		{"", "success()", true, false},
 		{"github.ref == 'refs/heads/dev'", "success() && (github.ref == 'refs/heads/dev')", true, false},
-		{" ${{ github.ref }} ", "success() && (github.ref)", true, false},
+		{"${{ github.ref }}", "success() && (github.ref)", true, false},
+		{"${{ false }} ", "success() && (format('{0} ', false))", true, false},
 		{"always()", "always()", true, true},
 		{"${{ failure() || false }}", "failure() || false", false, true},
 		{"true || 'success()'", "success() && (true || 'success()')", true, false},

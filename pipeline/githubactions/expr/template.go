@@ -108,23 +108,23 @@ func ParseTemplate(s string, a *Availability) (*Template, error) {
 	return &Template{Formatted: true, Expr: &Expr{source: source, root: root}}, nil
 }
 
-func escapeFormat(s string) string {
-	return strings.NewReplacer("{", "{{", "}", "}}").Replace(s)
-}
+var formatEscapes = strings.NewReplacer("{", "{{", "}", "}}")
+
+func escapeFormat(s string) string { return formatEscapes.Replace(s) }
 
 // Condition compiles an `if`: an expression, bare or in ${{ }}. Unless it calls a status function itself, it also asks for
 // success(). It evaluates to true, false or unknown.
 func Condition(src string, a *Availability) (*Expr, error) {
 	var inner *Expr
-	leading := len(src) - len(strings.TrimLeft(src, " \t\r\n"))
 	trimmed := strings.TrimSpace(src)
-	if strings.Contains(trimmed, opening) {
-		t, err := ParseTemplate(trimmed, a)
+	if strings.Contains(src, opening) {
+		// Blanks around ${{ }} count as text, as at the vendor: such a condition is a text, and so always true.
+		t, err := ParseTemplate(src, a)
 		if err != nil {
-			return nil, shift(err, leading)
+			return nil, err
 		}
 		if t.Insert {
-			return nil, &SyntaxError{Offset: leading, Width: len(trimmed), Msg: "the directive 'insert' is no condition"}
+			return nil, &SyntaxError{Width: len(src), Msg: "the directive 'insert' is no condition"}
 		}
 		inner = t.Expr
 	} else {
@@ -142,15 +142,6 @@ func Condition(src string, a *Availability) (*Expr, error) {
 		return &Expr{source: inner.source, root: inner.root, condition: true}, nil
 	}
 	return &Expr{source: "success() && (" + inner.source + ")", root: &binary{"&&", success, &group{inner.root}}, condition: true}, nil
-}
-
-func shift(err error, by int) error {
-	if e, ok := err.(*SyntaxError); ok {
-		moved := *e
-		moved.Offset += by
-		return &moved
-	}
-	return err
 }
 
 func callsStatus(n node) bool {
