@@ -2,12 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -102,22 +100,16 @@ func (p *project) check(file string) (pipeline.Diagnostics, error) {
 		return ds, nil
 	}
 	w, err := p.read(file, githubactions.Options{Resolver: notFollowed{}})
-	for i, d := range w.diags {
-		if strings.HasSuffix(d.Message, errNotFollowed.Error()) {
-			w.diags[i].Severity = pipeline.Warning
-		}
-	}
 	return w.diags, err
 }
-
-// errNotFollowed is why a called workflow of another repository is not looked at.
-var errNotFollowed = errors.New("it lies in another repository, and check reads only local files")
 
 // notFollowed stands for other repositories where nothing is fetched.
 type notFollowed struct{}
 
 // Workflow implements [githubactions.Resolver].
-func (notFollowed) Workflow(ref string) (string, []byte, error) { return ref, nil, errNotFollowed }
+func (notFollowed) Workflow(ref string) (string, []byte, error) {
+	return ref, nil, fmt.Errorf("%w, and check reads only local files", githubactions.ErrNotFollowed)
+}
 
 type checkReport struct {
 	Files       int            `json:"files"`
