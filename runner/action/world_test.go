@@ -84,6 +84,7 @@ func (m mapping) Eval(s *pipeline.Scope) (pipeline.Data, error) {
 // dialect is a small format: scripts run by sh, and the variables and files that the vendor's toolkit needs.
 type dialect struct{}
 
+func (dialect) Owns(string) bool { return false }
 func (dialect) Name() string { return "test" }
 func (dialect) Environ(s *pipeline.Scope) []pipeline.EnvVar {
 	out := []pipeline.EnvVar{
