@@ -85,7 +85,7 @@ func (m mapping) Eval(s *pipeline.Scope) (pipeline.Data, error) {
 type dialect struct{}
 
 func (dialect) Owns(string) bool { return false }
-func (dialect) Name() string { return "test" }
+func (dialect) Name() string     { return "test" }
 func (dialect) Environ(s *pipeline.Scope) []pipeline.EnvVar {
 	out := []pipeline.EnvVar{
 		{Name: "GITHUB_WORKSPACE", Value: s.Machine.Workspace}, {Name: "RUNNER_TEMP", Value: s.Machine.Temp},
