@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 
@@ -15,7 +16,8 @@ import (
 
 const checkLong = `Check finds mistakes in workflows and action definitions without running anything.
 
-Without arguments it checks all workflows of the project. It reads only local files: workflows of other repositories that
+Without arguments it checks all workflows of the project, and the actions that it has in its top folder and in
+.github/actions. It reads only local files: workflows of other repositories that
 are called are not followed.
 
 Exit codes: 0 no errors (there may be warnings), 2 errors.`
@@ -60,6 +62,9 @@ func check(w io.Writer, dir string, args []string, output string) error {
 	if err != nil {
 		return err
 	}
+	if len(args) == 0 {
+		files = append(files, p.actions()...)
+	}
 	var all pipeline.Diagnostics
 	for _, f := range files {
 		ds, err := p.check(f)
@@ -87,6 +92,19 @@ func check(w io.Writer, dir string, args []string, output string) error {
 		return told(exitUsage)
 	}
 	return nil
+}
+
+// actions returns the definitions of the project's own actions, where people put them.
+func (p *project) actions() []string {
+	var out []string
+	for _, pattern := range []string{"action.yml", "action.yaml", ".github/actions/*/action.yml", ".github/actions/*/action.yaml"} {
+		found, err := fs.Glob(p.fs, pattern)
+		if err != nil {
+			panic(err) // a mistake in the patterns above
+		}
+		out = append(out, found...)
+	}
+	return out
 }
 
 // check reads one file, which is an action's definition where it is called like one.

@@ -25,7 +25,7 @@ func (s *selection) remote(cache, token string) *forge.Cache {
 // remoteWorkflows finds called workflows of other repositories. It implements [githubactions.Resolver].
 type remoteWorkflows struct {
 	ctx   context.Context // of the command: reading a workflow has none of its own
-	cache *forge.Cache
+	cache func() (*forge.Cache, error)
 }
 
 // Workflow implements [githubactions.Resolver].
@@ -35,7 +35,11 @@ func (r *remoteWorkflows) Workflow(ref string) (string, []byte, error) {
 	if len(parts) != 3 || version == "" {
 		return "", nil, fmt.Errorf("%q is not of the form OWNER/NAME/PATH@REF", ref)
 	}
-	dir, _, err := r.cache.Fetch(r.ctx, parts[0]+"/"+parts[1], version)
+	cache, err := r.cache()
+	if err != nil {
+		return "", nil, err
+	}
+	dir, _, err := cache.Fetch(r.ctx, parts[0]+"/"+parts[1], version)
 	if err != nil {
 		return "", nil, err
 	}

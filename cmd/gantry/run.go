@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -102,7 +101,7 @@ func (f *runFlags) check() error {
 	return nil
 }
 
-func (f *runFlags) run(ctx context.Context) (err error) {
+func (f *runFlags) run(ctx context.Context) error {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -123,7 +122,12 @@ func (f *runFlags) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, w.close()) }()
+	defer func() {
+		// The result stands; what could not be cleaned up is for the person to know.
+		if err := w.close(); err != nil {
+			fmt.Fprintf(os.Stderr, "gantry: %v\n", err)
+		}
+	}()
 
 	var pipeGone atomic.Pointer[error]
 	ctx, cancel := context.WithCancelCause(ctx)

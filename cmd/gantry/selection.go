@@ -167,11 +167,10 @@ func (s *selection) read(ctx context.Context, p *project, token string) ([]workf
 	if err != nil {
 		return nil, err
 	}
-	cache, err := cacheDir()
-	if err != nil {
-		return nil, err
-	}
-	resolver := &remoteWorkflows{ctx, s.remote(cache, token)}
+	resolver := &remoteWorkflows{ctx, func() (*forge.Cache, error) {
+		cache, err := cacheDir()
+		return s.remote(cache, token), err
+	}}
 	var out []workflow
 	for _, n := range names {
 		w, err := p.read(n, githubactions.Options{Resolver: resolver})
