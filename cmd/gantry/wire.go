@@ -50,6 +50,12 @@ func (f *runFlags) wire(c *chosen) (*wiring, error) {
 		w.opened = e
 		return e, err
 	})
+	if f.executor.value == "docker" {
+		// All jobs need it: without one, nothing is run.
+		if _, err := w.engine(); err != nil {
+			return nil, err
+		}
+	}
 	w.actions, err = action.New(action.Options{
 		Parse: githubactions.ParseAction, Source: remote, Checkout: &checkouter{c.local, remote},
 		Artifacts: w.artifacts, Caches: caches, NoBuiltins: f.noBuiltins, InPlace: f.inPlace, Offline: f.offline,
