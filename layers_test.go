@@ -57,7 +57,7 @@ var house = []room{
 	{
 		dir:       "pipeline/githubactions",
 		rooms:     []string{"pipeline"},
-		libraries: []string{"go.yaml.in/yaml/v3", "github.com/robfig/cron/v3"},
+		libraries: []string{"go.yaml.in/yaml/v3", "github.com/robfig/cron/v3", "github.com/google/shlex"},
 		never:     []string{"os/exec", "net", "net/http", "syscall"},
 		why:       "a format turns files into the model; it never learns how a pipeline is run",
 	},
