@@ -184,16 +184,16 @@ func (f *runFlags) run(ctx context.Context) error {
 
 // nothing tells that the event starts no workflow, which is no failure.
 func (f *runFlags) nothing(c *chosen) error {
-	out := newRenderer(f.output.value, render.Options{})
+	const reason = "the event starts no workflow"
 	if f.output.value == "json" {
-		now := time.Now()
+		out, now := newRenderer("json", render.Options{}), time.Now()
 		out.Emit(runner.Event{Time: now, Type: runner.RunStarted})
-		out.Emit(runner.Event{Time: now, Type: runner.RunFinished, Status: pipeline.Skipped, Reason: "the event starts no workflow"})
-	} else {
-		fmt.Fprintln(os.Stderr, "nothing to run:")
-		for _, n := range c.notStarted {
-			fmt.Fprintf(os.Stderr, "  %s: %s\n", n.File, n.Reason)
-		}
+		out.Emit(runner.Event{Time: now, Type: runner.RunFinished, Status: pipeline.Skipped, Reason: reason})
+		return out.Close()
 	}
-	return out.Close()
+	fmt.Fprintf(os.Stderr, "nothing to run, %s:\n", reason)
+	for _, n := range c.notStarted {
+		fmt.Fprintf(os.Stderr, "  %s: %s\n", n.File, n.Reason)
+	}
+	return nil
 }
