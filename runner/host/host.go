@@ -44,6 +44,9 @@ type Executor struct {
 	sweepOnce sync.Once
 	swept     chan struct{} // closed when stale folders have been removed
 
+	turns  turns
+	strays strays
+
 	mu   sync.Mutex
 	runs map[string]*run
 }
@@ -78,7 +81,7 @@ func New(o Options) (*Executor, error) {
 	if err != nil {
 		name = "localhost"
 	}
-	e := &Executor{o: o, outer: os.Getenv(Tracking), swept: make(chan struct{}), runs: map[string]*run{}}
+	e := &Executor{o: o, turns: turns{free: runtime.GOMAXPROCS(0)}, outer: os.Getenv(Tracking), swept: make(chan struct{}), runs: map[string]*run{}}
 	e.control = controlRoot(o.Root)
 	e.env = cleanEnv(os.Environ(), o.PassEnv)
 	e.machine = pipeline.Machine{OS: systemName(runtime.GOOS), Arch: archName(runtime.GOARCH), Name: name, Tools: o.Tools, Env: os.Getenv}
@@ -109,6 +112,7 @@ func (e *Executor) Open(ctx context.Context, spec runner.JobSpec) (runner.Worksp
 			e.sweep()
 		}()
 	})
+	defer e.turns.take(toOpen)()
 	r, err := e.acquire(folderName(spec.RunID, "run"))
 	if err != nil {
 		return nil, fmt.Errorf("open a place for job %q: %w", spec.JobID, explain(err))
@@ -122,7 +126,11 @@ func (e *Executor) Open(ctx context.Context, spec runner.JobSpec) (runner.Worksp
 }
 
 func (e *Executor) open(r *run, spec runner.JobSpec) (_ *Workspace, err error) {
-	dir, err := makeNew(r.dir, folderName(spec.JobID, "job"))
+	repository := folderName(spec.Repository, "repository")
+	if strings.HasPrefix(repository, "_") {
+		repository = "-" + repository // names that begin so are ours
+	}
+	dir, err := e.makeSkeleton(r, folderName(spec.JobID, "job"), repository, spec.InPlace == "")
 	if err != nil {
 		return nil, err
 	}
@@ -138,23 +146,14 @@ func (e *Executor) open(r *run, spec runner.JobSpec) (_ *Workspace, err error) {
 	}
 	m := &w.machine
 	m.Labels = slices.Clone(spec.RunsOn)
-	m.Temp = filepath.Join(dir, "_temp")
-	if err := os.Mkdir(m.Temp, 0o755); err != nil {
-		return nil, err
-	}
+	m.Temp = filepath.Join(dir, tempName)
 	if spec.InPlace != "" {
 		if m.Workspace, err = inPlace(spec.InPlace); err != nil {
 			return nil, err
 		}
 	} else {
-		repository := folderName(spec.Repository, "repository")
-		if strings.HasPrefix(repository, "_") {
-			repository = "-" + repository // names that begin so are ours
-		}
 		m.Workspace = filepath.Join(dir, repository, repository)
-		if err := os.MkdirAll(m.Workspace, 0o755); err != nil {
-			return nil, err
-		}
+		w.repository = repository
 	}
 	if m.Home == "" {
 		m.Home = filepath.Join(dir, "_home")

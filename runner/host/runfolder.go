@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // run is the folder of a run that has open workspaces.
@@ -15,6 +16,11 @@ type run struct {
 	name, dir string
 	lock      *os.File
 	users     int
+
+	mu sync.Mutex
+	// free are skeletons of jobs that have ended, by the name of their repository.
+	free  map[string][]string
+	freed int
 }
 
 // lockSuffix tells what is ours: a folder without a file of its name and this ending is somebody else's, and left alone.

@@ -3,8 +3,10 @@ package host
 import (
 	"bytes"
 	"errors"
+	"iter"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,17 +15,80 @@ import (
 // when they are gone or when stop is closed. It looks again until it finds none: a process may have started another meanwhile.
 func killTracked(token string, stop <-chan struct{}) {
 	var s scan
+	killFound(token, s.find, stop)
+}
+
+func killFound(token string, find func(token string) []int, stop <-chan struct{}) {
 	for {
-		pids := s.find(token)
+		pids := find(token)
 		if len(pids) == 0 {
 			return
 		}
+		var s scan
 		for _, pid := range pids {
 			killProcess(pid, func() bool { return s.marked(strconv.Itoa(pid), token) }, stop)
 		}
 		if closed(stop) {
 			return
 		}
+	}
+}
+
+// strays finds the processes of jobs that have ended. Looking through all processes costs milliseconds where there are
+// hundreds; jobs that end while somebody looks share the next look.
+type strays struct {
+	mu      sync.Mutex
+	looking bool
+	next    *look
+}
+
+// look is one pass over all processes, for some tokens.
+type look struct {
+	found map[string][]int
+	done  chan struct{}
+}
+
+// kill is killTracked for a whole token.
+func (t *strays) kill(token string, stop <-chan struct{}) { killFound(token, t.find, stop) }
+
+// find returns the processes that are marked with a token, by a look that began after the call.
+func (t *strays) find(token string) []int {
+	t.mu.Lock()
+	if t.next == nil {
+		t.next = &look{found: map[string][]int{}, done: make(chan struct{})}
+	}
+	l := t.next
+	l.found[token] = nil
+	if !t.looking {
+		t.looking = true
+		go t.look()
+	}
+	t.mu.Unlock()
+	<-l.done
+	return l.found[token]
+}
+
+// look makes passes as long as somebody asks.
+func (t *strays) look() {
+	var s scan
+	for {
+		t.mu.Lock()
+		l := t.next
+		t.next = nil
+		if l == nil {
+			t.looking = false
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+		for _, pid := range processes() {
+			for token := range tokens(s.environ(strconv.Itoa(pid))) {
+				if pids, asked := l.found[string(token)]; asked {
+					l.found[string(token)] = append(pids, pid)
+				}
+			}
+		}
+		close(l.done)
 	}
 }
 
@@ -80,11 +145,15 @@ func (s *scan) find(token string) []int {
 	return pids
 }
 
-// marked reports whether a process has the token. One of another user, or one that has ended, shows no environment.
-func (s *scan) marked(pid, token string) bool {
+// marked reports whether a process has the token.
+func (s *scan) marked(pid, token string) bool { return hasToken(s.environ(pid), token) }
+
+// environ returns the environment of a process as the system shows it, until the next call. One of another user, or one that
+// has ended, shows none.
+func (s *scan) environ(pid string) []byte {
 	fd, err := unix.Open("/proc/"+pid+"/environ", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false
+		return nil
 	}
 	defer unix.Close(fd)
 	if s.buf == nil {
@@ -97,33 +166,43 @@ func (s *scan) marked(pid, token string) bool {
 			continue
 		}
 		if err != nil || k <= 0 {
-			break
+			return s.buf[:n]
 		}
 		if n += k; n == len(s.buf) {
 			s.buf = append(s.buf, make([]byte, n)...)
 		}
 	}
-	return hasToken(s.buf[:n], token)
 }
 
-// hasToken looks for a token in an environment as the system shows it.
+// hasToken looks for a token in an environment.
 func hasToken(environ []byte, token string) bool {
-	const name = Tracking + "="
-	if !bytes.Contains(environ, []byte(token)) {
-		return false
-	}
-	for v := range bytes.SplitSeq(environ, []byte{0}) {
-		list, ok := bytes.CutPrefix(v, []byte(name))
-		if !ok {
-			continue
-		}
-		for t := range bytes.SplitSeq(list, []byte(":")) {
-			if string(t) == token || token[len(token)-1] == '/' && bytes.HasPrefix(t, []byte(token)) {
-				return true
-			}
+	for t := range tokens(environ) {
+		if string(t) == token || token[len(token)-1] == '/' && bytes.HasPrefix(t, []byte(token)) {
+			return true
 		}
 	}
 	return false
+}
+
+// tokens are those in the Tracking of an environment.
+func tokens(environ []byte) iter.Seq[[]byte] {
+	const name = Tracking + "="
+	return func(yield func([]byte) bool) {
+		if !bytes.Contains(environ, []byte(name)) {
+			return
+		}
+		for v := range bytes.SplitSeq(environ, []byte{0}) {
+			list, ok := bytes.CutPrefix(v, []byte(name))
+			if !ok {
+				continue
+			}
+			for t := range bytes.SplitSeq(list, []byte(":")) {
+				if !yield(t) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // killProcess kills a process and waits until it is gone. still tells whether the number is still that of the one meant.

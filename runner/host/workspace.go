@@ -21,9 +21,11 @@ type Workspace struct {
 	executor *Executor
 	run      *run
 	// dir is the job's own folder.
-	dir     string
-	machine pipeline.Machine
-	env     []pipeline.EnvVar
+	dir string
+	// repository names the work folder in it; empty for one that is somebody else's.
+	repository string
+	machine    pipeline.Machine
+	env        []pipeline.EnvVar
 	// token marks the job's processes; tracking is the value that they get.
 	token, tracking string
 
@@ -61,14 +63,18 @@ func (w *Workspace) Close(ctx context.Context) error {
 	groups, rest := w.groups, w.rest
 	w.groups, w.rest = nil, nil
 	w.mu.Unlock()
-	killTracked(w.token, ctx.Done())
+	w.executor.strays.kill(w.token, ctx.Done())
 	for _, g := range groups { // those that have lost their mark
 		killGroup(g, ctx.Done())
 	}
 	for _, o := range rest {
 		o.close()
 	}
-	err := removeAll(w.dir)
+	defer w.executor.turns.take(toClose)()
+	err := w.run.recycle(w.dir, w.repository)
+	if w.machine.Control != "" {
+		err = errors.Join(err, removeAll(w.machine.Control))
+	}
 	if err != nil {
 		err = fmt.Errorf("remove the folder of the job: %w", err)
 	}
