@@ -52,10 +52,11 @@ type Job struct {
 	Outputs []Output
 	// ContinueOnError: the pipeline goes on as if the job had succeeded.
 	ContinueOnError Value
-	// Timeout is in minutes.
-	Timeout     Value
-	Concurrency *Concurrency
-	Environment *Environment
+	// Timeout is in minutes. CancelTimeout, in minutes too, bounds the steps that still run after a cancel; absent: the
+	// runner's own bound.
+	Timeout, CancelTimeout Value
+	Concurrency            *Concurrency
+	Environment            *Environment
 	Permissions map[string]string
 	// Caches are restored before the first step and saved after the last when the job succeeded.
 	Caches []Cache

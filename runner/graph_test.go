@@ -270,6 +270,24 @@ step.finished | a | after | success`)
 	})
 }
 
+func TestCancelTimeoutBoundsTheCleaningUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		j := jobOf("j", nil, script("long", "sleep 1h"), script("tidy", "sleep 1h", when(always)))
+		j.CancelTimeout = lit(2.0)
+		w := newWorld(t, pipelineOf(j), sleeper)
+		time.AfterFunc(time.Second, func() { cancel(runner.ErrInterrupted) })
+		start := time.Now()
+		w.run(ctx)
+		if took := time.Since(start); took != time.Second+2*time.Minute {
+			t.Errorf("took %v", took)
+		}
+		if tr := w.sink.trace(runner.StepFinished); !strings.Contains(tr, "tidy | cancelled | cleaning up took longer than 2m0s") {
+			t.Error(tr)
+		}
+	})
+}
+
 func TestConcurrencyGroups(t *testing.T) {
 	group := func(j *pipeline.Job, cancel bool, queue string) *pipeline.Job {
 		j.Concurrency = &pipeline.Concurrency{Group: lit("Deploy"), CancelInProgress: lit(cancel), Queue: lit(queue)}

@@ -25,7 +25,8 @@ type job struct {
 	head    Event
 	start   time.Time
 	cleanup struct {
-		once sync.Once
+		limit time.Duration
+		once  sync.Once
 		ctx  context.Context
 		stop context.CancelFunc
 	}
@@ -73,6 +74,9 @@ func (g *graph) runJob(ctx context.Context, l *leg) legEnd {
 	return legEnd{status: status, tolerated: tolerated, outputs: outputs, names: []string{l.name}}
 }
 
+// payloadKey keeps the payload as JSON, once a run.
+type payloadKey struct{}
+
 // spec evaluates what the executor has to know.
 func (j *job) spec() (JobSpec, error) {
 	s, def := j.leg.scope, j.leg.job
@@ -104,13 +108,21 @@ func (j *job) spec() (JobSpec, error) {
 			spec.Services = append(spec.Services, ServiceSpec{Name: svc.Name, ContainerSpec: *c})
 		}
 	}
-	if p := s.Run.Event.Payload; p != nil {
-		if spec.EventFile, err = json.Marshal(p); err != nil {
-			return spec, fmt.Errorf("write the event's payload: %w", err)
-		}
-	} else {
-		spec.EventFile = []byte("{}")
+	type written struct {
+		payload []byte
+		err     error
 	}
+	w := s.Run.Memo.Do(payloadKey{}, func() any {
+		if s.Run.Event.Payload == nil {
+			return written{payload: []byte("{}")}
+		}
+		b, err := json.Marshal(s.Run.Event.Payload)
+		return written{b, err}
+	}).(written)
+	if w.err != nil {
+		return spec, fmt.Errorf("write the event's payload: %w", w.err)
+	}
+	spec.EventFile = w.payload
 	return spec, nil
 }
 
@@ -133,6 +145,12 @@ func (j *job) run(ctx context.Context) (status pipeline.Status, reason string, o
 		ctx, stop = context.WithTimeoutCause(ctx, time.Duration(minutes*float64(time.Minute)), errTimeout)
 		defer stop()
 		j.work = ctx
+	}
+	j.cleanup.limit = j.Cleanup
+	if minutes, limited, err := j.leg.job.CancelTimeout.Number(j.leg.scope); err != nil {
+		return fail(err)
+	} else if limited && minutes >= 0 {
+		j.cleanup.limit = time.Duration(minutes * float64(time.Minute))
 	}
 	spec, err := j.spec()
 	if err != nil {
@@ -357,8 +375,8 @@ func (j *job) stepContext() (context.Context, context.CancelFunc) {
 		return j.work, func() {}
 	}
 	j.cleanup.once.Do(func() {
-		j.cleanup.ctx, j.cleanup.stop = context.WithTimeoutCause(context.WithoutCancel(j.work), j.Cleanup,
-			fmt.Errorf("cleaning up took longer than %v", j.Cleanup))
+		j.cleanup.ctx, j.cleanup.stop = context.WithTimeoutCause(context.WithoutCancel(j.work), j.cleanup.limit,
+			fmt.Errorf("cleaning up took longer than %v", j.cleanup.limit))
 	})
 	return j.cleanup.ctx, func() {}
 }

@@ -17,6 +17,7 @@ func (w *workflow) lowerJob(key, t *token) *pipeline.Job {
 		Env:             t.get("env").envValue(),
 		ContinueOnError: t.get("continue-on-error").value(),
 		Timeout:         t.get("timeout-minutes").value(),
+		CancelTimeout:   t.get("cancel-timeout-minutes").value(),
 		Concurrency:     concurrency(t.get("concurrency")),
 		Environment:     environment(t.get("environment")),
 		Permissions:     permissions(t.get("permissions")),
