@@ -54,7 +54,7 @@ func (l *Local) CheckOut(ctx context.Context, dest string, o CheckOut) (commit s
 		}
 	}
 	if err != nil {
-		return fail(err)
+		return fail(withRoom(err, dest))
 	}
 	return h.commit, nil
 }

@@ -27,8 +27,8 @@ type job struct {
 	cleanup struct {
 		limit time.Duration
 		once  sync.Once
-		ctx  context.Context
-		stop context.CancelFunc
+		ctx   context.Context
+		stop  context.CancelFunc
 	}
 	values pipeline.Memo
 	// environment and url are where the job deploys to.
