@@ -101,6 +101,9 @@ func (f *Figure) cell(contender string) string {
 	if !ok {
 		return "-"
 	}
+	if v >= 100 {
+		return fmt.Sprintf("%.0f %s", v, f.Unit) // %g would write 2370 with an exponent
+	}
 	return fmt.Sprintf("%.3g %s", v, f.Unit)
 }
 
