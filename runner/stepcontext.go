@@ -13,7 +13,6 @@ import (
 )
 
 var _ StepContext = (*step)(nil)
-var _ JobContext = (*job)(nil)
 
 // maxCommandFile bounds what is read of a command file.
 const maxCommandFile = 64 << 20
