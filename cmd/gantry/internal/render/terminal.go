@@ -90,7 +90,11 @@ func (t *Terminal) Emit(e runner.Event) {
 		t.log(&e)
 	case runner.Annotated:
 		if e.Annotation != nil {
-			t.annotate(&e, t.clean(annotationText(t.style, e.Annotation)))
+			lines := strings.Split(annotationText(t.style, e.Annotation), "\n")
+			for i := range lines {
+				lines[i] = t.clean(lines[i])
+			}
+			t.annotate(&e, strings.Join(lines, "\n    "))
 		}
 	case runner.StepFinished:
 		t.stepFinished(&e)
