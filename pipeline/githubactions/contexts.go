@@ -2,6 +2,8 @@ package githubactions
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -140,7 +142,8 @@ func (g githubContext) get(key string) (pipeline.Data, bool) {
 	case "repository_id":
 		return identifier(r.Repository.FullName()), true
 	case "repositoryUrl":
-		return strings.Replace(r.Repository.Server, "https://", "git://", 1) + "/" + r.Repository.FullName() + ".git", true
+		server, _, _ := forgeURLs(r.Repository.Server)
+		return strings.Replace(server, "https://", "git://", 1) + "/" + r.Repository.FullName() + ".git", true
 	case "repository_visibility":
 		if r.Repository.Private {
 			return "private", true
@@ -388,14 +391,17 @@ func jobContext(s *pipeline.Scope) *pipeline.Map {
 	if s.Job == nil {
 		return m
 	}
+	if s.Run != nil {
+		m.Set("check_run_id", numberOf(s.Run.ID+"/"+s.Job.ID))
+	}
 	if c := s.Job.Container; c != nil {
 		m.Set("container", pipeline.NewMap("id", c.ID, "network", c.Network))
 	}
 	services := pipeline.NewMap()
-	for name, c := range s.Job.Services {
-		ports := pipeline.NewMap()
-		for from, to := range c.Ports {
-			ports.Set(from, to)
+	for _, name := range slices.Sorted(maps.Keys(s.Job.Services)) {
+		c, ports := s.Job.Services[name], pipeline.NewMap()
+		for _, from := range slices.Sorted(maps.Keys(c.Ports)) {
+			ports.Set(from, c.Ports[from])
 		}
 		services.Set(name, pipeline.NewMap("id", c.ID, "network", c.Network, "ports", ports))
 	}

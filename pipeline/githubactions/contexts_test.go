@@ -38,6 +38,25 @@ func TestContexts(t *testing.T) {
 	}
 }
 
+// What is made of a Go map must come out in the same order each time: it may end up in a cache key.
+func TestJobContextIsStable(t *testing.T) {
+	s := testScope()
+	s.Run.Repository.Server = ""
+	ports := map[string]string{"1": "11", "2": "12", "3": "13", "4": "14"}
+	s.Job.Services = map[string]pipeline.RunningContainer{"c": {Ports: ports}, "a": {}, "b": {}, "d": {}}
+	for source, want := range map[string]string{
+		"join(job.services.*.ports['1'])": "11", "join(job.services.c.ports.*)": "11,12,13,14",
+		"job.check_run_id == job.check_run_id && job.check_run_id > 0": "true",
+		"github.repositoryUrl": "git://github.com/acme/shop.git",
+	} {
+		for range 8 {
+			if got := evaluate(t, source, s); got != want {
+				t.Fatalf("%s is %q, want %q", source, got, want)
+			}
+		}
+	}
+}
+
 func TestContextsWhilePlanning(t *testing.T) {
 	s := testScope()
 	s.Planning = true
