@@ -128,35 +128,28 @@ func parent(path string) string {
 // Shell implements [pipeline.Dialect].
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-syntax#jobsjob_idstepsshell
 func (dialect) Shell(name string, has func(string) bool) (pipeline.Interpreter, error) {
-	powershell := pipeline.Interpreter{
-		Ext:    ".ps1",
-		Prefix: "$ErrorActionPreference = 'stop'\n",
-		Suffix: "\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) { exit $LASTEXITCODE }\n",
-	}
 	switch strings.TrimSpace(name) {
 	case "":
 		if has("bash") {
-			return pipeline.Interpreter{Argv: []string{"bash", "-e", "{0}"}, Ext: ".sh"}, nil
+			return scriptOf("bash", "-e", "{0}"), nil
 		}
-		return pipeline.Interpreter{Argv: []string{"sh", "-e", "{0}"}, Ext: ".sh"}, nil
+		return scriptOf("sh", "-e", "{0}"), nil
 	case "bash":
-		return pipeline.Interpreter{Argv: []string{"bash", "--noprofile", "--norc", "-eo", "pipefail", "{0}"}, Ext: ".sh"}, nil
+		return scriptOf("bash", "--noprofile", "--norc", "-eo", "pipefail", "{0}"), nil
 	case "sh":
-		return pipeline.Interpreter{Argv: []string{"sh", "-e", "{0}"}, Ext: ".sh"}, nil
+		return scriptOf("sh", "-e", "{0}"), nil
 	case "python":
-		in := pipeline.Interpreter{Argv: []string{"python", "{0}"}, Ext: ".py"}
+		in := scriptOf("python", "{0}")
 		if !has("python") && has("python3") {
 			in.Argv[0] = "python3"
 		}
 		return in, nil
 	case "pwsh":
-		powershell.Argv = []string{"pwsh", "-command", ". '{0}'"}
-		return powershell, nil
+		return scriptOf("pwsh", "-command", ". '{0}'"), nil
 	case "powershell":
-		powershell.Argv = []string{"powershell", "-command", ". '{0}'"}
-		return powershell, nil
+		return scriptOf("powershell", "-command", ". '{0}'"), nil
 	case "cmd":
-		return pipeline.Interpreter{Argv: []string{"cmd", "/D", "/E:ON", "/V:OFF", "/S", "/C", `CALL "{0}"`}, Ext: ".cmd", Prefix: "@echo off\n"}, nil
+		return scriptOf("cmd", "/D", "/E:ON", "/V:OFF", "/S", "/C", `CALL "{0}"`), nil
 	}
 	argv, err := splitCommand(name)
 	if err != nil {
@@ -165,5 +158,24 @@ func (dialect) Shell(name string, has func(string) bool) (pipeline.Interpreter, 
 	if !slices.ContainsFunc(argv, func(a string) bool { return strings.Contains(a, "{0}") }) {
 		return pipeline.Interpreter{}, fmt.Errorf("unknown shell %q: use bash, sh, python, pwsh, powershell or cmd, or a command with {0} where the script's file belongs", name)
 	}
-	return pipeline.Interpreter{Argv: argv}, nil
+	return scriptOf(argv...), nil
+}
+
+// scriptOf is how a command line runs a script: the extension and the frame of its file go by the program, also where a
+// workflow spells out the arguments itself (PowerShell runs no file of another extension).
+func scriptOf(argv ...string) pipeline.Interpreter {
+	in := pipeline.Interpreter{Argv: argv}
+	switch argv[0] {
+	case "bash", "sh":
+		in.Ext = ".sh"
+	case "python":
+		in.Ext = ".py"
+	case "pwsh", "powershell":
+		in.Ext = ".ps1"
+		in.Prefix = "$ErrorActionPreference = 'stop'\n"
+		in.Suffix = "\nif ((Test-Path -LiteralPath variable:\\LASTEXITCODE)) { exit $LASTEXITCODE }\n"
+	case "cmd":
+		in.Ext, in.Prefix = ".cmd", "@echo off\n"
+	}
+	return in
 }

@@ -75,6 +75,8 @@ func TestShell(t *testing.T) {
 		{"pwsh", all, []string{"pwsh", "-command", ". '{0}'"}, ".ps1", ""},
 		{"cmd", all, []string{"cmd", "/D", "/E:ON", "/V:OFF", "/S", "/C", `CALL "{0}"`}, ".cmd", ""},
 		{"perl -w '{0}'", all, []string{"perl", "-w", "{0}"}, "", ""},
+		{"bash -x {0}", all, []string{"bash", "-x", "{0}"}, ".sh", ""},
+		{"pwsh -NoProfile -File {0}", all, []string{"pwsh", "-NoProfile", "-File", "{0}"}, ".ps1", ""},
 		{"zsh", all, nil, "", "use bash, sh, python"},
 		{"bash 'open {0}", all, nil, "", "shell"},
 	} {
@@ -84,6 +86,9 @@ func TestShell(t *testing.T) {
 		}
 		if !slices.Equal(got.Argv, c.argv) || got.Ext != c.ext {
 			t.Errorf("%q: %q %q", c.name, got.Argv, got.Ext)
+		}
+		if framed := got.Prefix != "" && got.Suffix != ""; framed != (got.Ext == ".ps1") {
+			t.Errorf("%q: framed by %q and %q", c.name, got.Prefix, got.Suffix)
 		}
 	}
 }
