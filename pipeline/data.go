@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -250,8 +253,9 @@ func DecodeJSON(b []byte) (Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.More() {
-		return nil, &json.SyntaxError{Offset: d.InputOffset()}
+	end := d.InputOffset()
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("there is more after the JSON document, from byte %d on", end)
 	}
 	return v, nil
 }

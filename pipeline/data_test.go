@@ -65,6 +65,7 @@ func TestDecodeJSONKeepsOrder(t *testing.T) {
 
 func FuzzDecodeJSON(f *testing.F) {
 	f.Add(`{"a":[1,{"b":null}]}`)
+	f.Add(`null}0`) // what a closing bracket begins is more, too
 	f.Fuzz(func(t *testing.T, doc string) {
 		v, err := DecodeJSON([]byte(doc))
 		if err == nil && !json.Valid([]byte(doc)) {
