@@ -211,6 +211,8 @@ func (s *selection) consider(ctx context.Context, c *chosen, p *pipeline.Pipelin
 	if err != nil {
 		return err
 	}
+	// First the payload: an event file decides what filters see.
+	run.Event.Payload = githubactions.Payload(run, event, extra)
 	if ok, reason := githubactions.Select(p, run); !ok && !forced {
 		c.notStarted = append(c.notStarted, notStarted{p.File, p.Name, reason})
 		return nil
@@ -224,7 +226,6 @@ func (s *selection) consider(ctx context.Context, c *chosen, p *pipeline.Pipelin
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.File, err)
 	}
-	run.Event.Payload = githubactions.Payload(run, event, extra)
 	if event == "workflow_dispatch" {
 		// The payload has all inputs as text; the inputs context has them typed.
 		texts := pipeline.NewMap()
