@@ -21,6 +21,9 @@ type Executor interface {
 type JobSpec struct {
 	// RunID and JobID name the job, for folders, labels and messages.
 	RunID, JobID string
+	// Rank is the length of the longest chain of jobs that had to end before this one could start. Where jobs have to wait for
+	// their place, a chain that has come far should go on before others begin.
+	Rank int
 	// RunsOn are the labels of the machine wanted.
 	RunsOn []string
 	// Repository is the name of the repository without its owner; work folders are called like it.

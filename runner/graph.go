@@ -29,6 +29,8 @@ type node struct {
 	job     *pipeline.Job
 	waiting int
 	after   []*node
+	// rank is the length of the longest chain of needs above the job.
+	rank int
 	// result and names are set when the job has ended, before those after it are looked at.
 	result pipeline.Result
 	// names are the display names of what ran for the job, for the critical path.
@@ -104,6 +106,7 @@ func (g *graph) schedule(ctx context.Context) {
 		running--
 		var next []*node
 		for _, a := range n.after {
+			a.rank = max(a.rank, n.rank+1)
 			if a.waiting--; a.waiting == 0 {
 				next = append(next, a)
 			}

@@ -80,7 +80,7 @@ type payloadKey struct{}
 // spec evaluates what the executor has to know.
 func (j *job) spec() (JobSpec, error) {
 	s, def := j.leg.scope, j.leg.job
-	spec := JobSpec{RunID: s.Run.ID, JobID: j.leg.id, Repository: cmp.Or(s.Run.Repository.Name, "repository"), InPlace: j.InPlace, Log: j.Log}
+	spec := JobSpec{RunID: s.Run.ID, JobID: j.leg.id, Rank: j.leg.rank, Repository: cmp.Or(s.Run.Repository.Name, "repository"), InPlace: j.InPlace, Log: j.Log}
 	var err error
 	if spec.RunsOn, err = def.RunsOn.List(s); err != nil {
 		return spec, err

@@ -18,6 +18,7 @@ type leg struct {
 	name, suffix string
 	needs        []string
 	tolerated    bool
+	rank         int
 }
 
 // id returns the path of a job or leg.

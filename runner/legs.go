@@ -62,7 +62,7 @@ func (g *graph) runLegs(ctx context.Context, n *node, scope *pipeline.Scope, leg
 		s.Strategy.Index = i
 		s.Job = &pipeline.JobScope{Key: n.job.Key, ID: g.id(n.job, leg.Suffix), File: g.p.File}
 		l := g.newLeg(n.job, leg, &s)
-		l.needs = needing
+		l.needs, l.rank = needing, n.rank
 		wg.Go(func() {
 			var e legEnd
 			if err := limit.Acquire(legCtx, 1); err != nil {

@@ -37,7 +37,7 @@ func (w *Workspace) Exec(ctx context.Context, cmd runner.Command, stdio runner.S
 	if stdio.Terminal != nil && os.Getenv("TERM") != "" && !hasVariable(cmd.Env, "TERM") {
 		env = append(env, "TERM="+os.Getenv("TERM"))
 	}
-	started := w.executor.turns.take(toStart)
+	started := w.executor.turns.take(toStart, 0)
 	p, err := os.StartProcess(file, cmd.Argv, &os.ProcAttr{Dir: cmd.Dir, Env: env, Files: c.files, Sys: processAttr(stdio.Terminal)})
 	started()
 	c.started()

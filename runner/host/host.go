@@ -112,7 +112,7 @@ func (e *Executor) Open(ctx context.Context, spec runner.JobSpec) (runner.Worksp
 			e.sweep()
 		}()
 	})
-	defer e.turns.take(toOpen)()
+	defer e.turns.take(toOpen, spec.Rank)()
 	r, err := e.acquire(folderName(spec.RunID, "run"))
 	if err != nil {
 		return nil, fmt.Errorf("open a place for job %q: %w", spec.JobID, explain(err))

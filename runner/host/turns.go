@@ -1,6 +1,9 @@
 package host
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // What a turn is for, the most urgent first: a job that runs goes on before another one begins, so that what waits for it
 // can begin.
@@ -16,12 +19,18 @@ const (
 type turns struct {
 	mu      sync.Mutex
 	free    int
-	waiting [urgencies][]chan struct{}
+	waiting [urgencies][]waiter
 }
 
-// take waits for a turn, among equals in the order of asking. What follows is short, so nothing cancels it. done must be
+// waiter is who waits for a turn. Those with a higher rank are more urgent.
+type waiter struct {
+	rank int
+	turn chan struct{}
+}
+
+// take waits for a turn, among those of the same urgency and rank in the order of asking. What follows is short, so nothing cancels it. done must be
 // called.
-func (t *turns) take(urgency int) (done func()) {
+func (t *turns) take(urgency, rank int) (done func()) {
 	t.mu.Lock()
 	if t.free > 0 {
 		t.free--
@@ -29,7 +38,12 @@ func (t *turns) take(urgency int) (done func()) {
 		return t.done
 	}
 	turn := make(chan struct{})
-	t.waiting[urgency] = append(t.waiting[urgency], turn)
+	w := t.waiting[urgency]
+	at := slices.IndexFunc(w, func(o waiter) bool { return o.rank < rank })
+	if at < 0 {
+		at = len(w)
+	}
+	t.waiting[urgency] = slices.Insert(w, at, waiter{rank, turn})
 	t.mu.Unlock()
 	<-turn
 	return t.done
@@ -42,7 +56,7 @@ func (t *turns) done() {
 	for u := range t.waiting {
 		if w := t.waiting[u]; len(w) > 0 {
 			t.waiting[u] = w[1:]
-			close(w[0])
+			close(w[0].turn)
 			return
 		}
 	}

@@ -70,7 +70,7 @@ func (w *Workspace) Close(ctx context.Context) error {
 	for _, o := range rest {
 		o.close()
 	}
-	defer w.executor.turns.take(toClose)()
+	defer w.executor.turns.take(toClose, 0)()
 	err := w.run.recycle(w.dir, w.repository)
 	if w.machine.Control != "" {
 		err = errors.Join(err, removeAll(w.machine.Control))
