@@ -63,7 +63,7 @@ type Event struct {
 	EnvironmentURL string            `json:"environment_url,omitempty"`
 	// Artifacts that the job stored, on job.finished.
 	Artifacts []string `json:"artifacts,omitempty"`
-	// Actions are the actions used with the commits they were resolved to, on job.started.
+	// Actions are the remote actions used with the commits they were resolved to, on job.finished.
 	Actions map[string]string `json:"actions,omitempty"`
 	// Notice: what Gantry itself has to say about a step or job, on log events; never a process's output.
 	Notice bool `json:"notice,omitempty"`

@@ -31,6 +31,8 @@ type job struct {
 		stop  context.CancelFunc
 	}
 	values pipeline.Memo
+	// resolved are the commits of the remote actions.
+	resolved map[string]string
 	// environment and url are where the job deploys to.
 	environment, url string
 
@@ -61,7 +63,7 @@ func (g *graph) runJob(ctx context.Context, l *leg) legEnd {
 	f.Type, f.Status, f.Reason, f.Tolerated, f.Needs = JobFinished, status, g.mask(reason), tolerated, l.needs
 	f.Duration = g.Now().Sub(j.start).Seconds()
 	f.Summary = g.mask(j.summary.String())
-	f.Artifacts = j.names
+	f.Artifacts, f.Actions = j.names, j.resolved
 	f.Environment, f.EnvironmentURL = j.mask(j.environment), j.mask(j.url)
 	if outputs.Len() > 0 {
 		f.Outputs = map[string]string{}
@@ -200,6 +202,7 @@ func (j *job) run(ctx context.Context) (status pipeline.Status, reason string, o
 		if err != nil {
 			return fail(err)
 		}
+		j.resolved = resolved
 		for _, ref := range slices.Sorted(maps.Keys(resolved)) {
 			j.Log(fmt.Sprintf("%s is commit %s", ref, resolved[ref]))
 		}

@@ -252,7 +252,7 @@ func (acts) Prepare(_ context.Context, j runner.JobContext, uses []*pipeline.Ste
 			}})
 		}
 	}
-	return nil, nil
+	return map[string]string{"owner/action@v1": "0123456789"}, nil
 }
 
 func (acts) Run(ctx context.Context, st runner.StepContext, use *pipeline.Use) (pipeline.Status, error) {
@@ -294,7 +294,13 @@ func TestActions(t *testing.T) {
 	w := newWorld(t, pipelineOf(jobOf("j", nil, nest, see, hooks)), sleeper)
 	w.opts.Actions = acts{}
 	want(t, statuses(w.run(t.Context())), "j=failure")
-	want(t, w.sink.trace(runner.StepStarted, runner.Log, runner.StepFinished, runner.Annotated), `step.started | j | Pre h
+	for _, e := range w.sink.all() {
+		if e.Type == runner.JobFinished && e.Actions["owner/action@v1"] != "0123456789" {
+			t.Errorf("the commit of the action is not recorded: %v", e.Actions)
+		}
+	}
+	want(t, w.sink.trace(runner.StepStarted, runner.Log, runner.StepFinished, runner.Annotated), `log | j | owner/action@v1 is commit 0123456789
+step.started | j | Pre h
 log | j | Pre h | pre
 step.finished | j | Pre h | success
 step.started | j | nest
