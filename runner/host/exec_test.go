@@ -244,6 +244,8 @@ func (b *safeBuffer) len() int {
 	return b.n
 }
 
+// A signal that arrives between bash's look for traps and its read(2) is noticed only when the read ends. So the scripts that
+// have to notice one read with a time limit.
 func TestCancel(t *testing.T) {
 	const long = time.Hour
 	for _, c := range []struct {
@@ -253,8 +255,8 @@ func TestCancel(t *testing.T) {
 		code                 int
 		last                 string
 	}{
-		{"by SIGINT", `trap 'echo int; exit 5' INT; echo ready; read <>fifo; read <>fifo`, long, long, 5, "int"},
-		{"by SIGTERM", `trap '' INT; trap 'echo term; exit 6' TERM; echo ready; read <>fifo; read <>fifo`, time.Millisecond, long, 6, "term"},
+		{"by SIGINT", `trap 'echo int; exit 5' INT; echo ready; while :; do read -t 0.05 <>fifo; done`, long, long, 5, "int"},
+		{"by SIGTERM", `trap '' INT; trap 'echo term; exit 6' TERM; echo ready; while :; do read -t 0.05 <>fifo; done`, time.Millisecond, long, 6, "term"},
 		{"by SIGKILL", `trap '' INT TERM; echo ready; read <>fifo; read <>fifo`, time.Millisecond, time.Millisecond, 137, ""},
 		{"without waits", `trap '' INT TERM; echo ready; read <>fifo; read <>fifo`, 0, 0, 137, ""},
 		{"the whole group", `bash -c 'read <>fifo' & echo ready; wait`, long, long, 130, ""},
@@ -299,7 +301,7 @@ func TestKillAtOnce(t *testing.T) {
 	out := newLines()
 	killed := make(chan struct{})
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := bash(w, `trap 'echo int' INT; trap '' TERM; mkfifo f; echo ready; while :; do read <>f; done`)
+	cmd := bash(w, `trap 'echo int' INT; trap '' TERM; mkfifo f; echo ready; while :; do read -t 0.05 <>f; done`)
 	cmd.Interrupt, cmd.Terminate, cmd.Kill = time.Hour, time.Hour, killed
 	ended := make(chan runner.Exit, 1)
 	go func() {
