@@ -45,6 +45,8 @@ func (c Call) Write(path, text string) {
 type Executor struct {
 	// Run answers a command; nil: exit code 0. It must return when ctx ends.
 	Run func(ctx context.Context, c Call) runner.Exit
+	// Host, where set, is a folder of this machine that stands behind the work folder for what looks at it from outside.
+	Host string
 	// Refuse, where it returns an error, keeps a job from opening.
 	Refuse func(runner.JobSpec) error
 
@@ -174,8 +176,14 @@ func (w *Workspace) CopyOut(ctx context.Context, path, host string) error {
 	return os.WriteFile(host, b, 0o644)
 }
 
-// HostPath implements runner.Workspace: nothing is visible from outside.
-func (w *Workspace) HostPath(string) (string, bool) { return "", false }
+// HostPath implements runner.Workspace: only the work folder is visible from outside, where the executor has a host folder.
+func (w *Workspace) HostPath(path string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, "/work")
+	if !ok || w.executor.Host == "" {
+		return "", false
+	}
+	return w.executor.Host + rest, true
+}
 
 // Close implements runner.Workspace.
 func (w *Workspace) Close(context.Context) error {
