@@ -53,11 +53,18 @@ func TestTerminal(t *testing.T) {
 			_, _ = io.WriteString(person, "gopher\r")
 		}
 	}
-	go func() { _, _ = io.Copy(&seen, person) }()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		_, _ = io.Copy(&seen, person)
+	}()
 	exit, err := ws.Exec(t.Context(), runner.Command{Argv: []string{"sh", "-c", `test -t 0 && test -t 1 && echo name?; read n; echo "hello $n"; until stty size | grep 99; do sleep 0.05; done; exit 4`}, Dir: "/", Env: ws.Environ()}, runner.Stdio{Terminal: terminal})
 	if err != nil || exit.Code != 4 {
 		t.Errorf("exit %+v, error %v", exit, err)
 	}
+	// With its last user gone the terminal ends, and what was printed has been read.
+	terminal.Close()
+	<-read
 	if got := seen.String(); !strings.Contains(got, "hello gopher") || !strings.Contains(got, "33 99") || !strings.HasPrefix(got, "name?") {
 		t.Errorf("got %q", got)
 	}
