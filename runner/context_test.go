@@ -96,13 +96,13 @@ func TestEffects(t *testing.T) {
 			pipeline.AddPath{Dir: "/one"}, pipeline.AddPath{Dir: "/two"}, pipeline.AddPath{Dir: "/one"},
 			pipeline.Debug{Text: "not asked for"}, pipeline.Say{Text: "said"}, pipeline.BeginGroup{Title: "G"}, pipeline.EndGroup{},
 			pipeline.AddSummary{Markdown: "# Title"}, pipeline.RemoveMatcher{Owner: "nobody"},
-			pipeline.Annotate{Annotation: pipeline.Annotation{Level: "notice", Message: "here", File: "/work/a/b.go", Line: 4}},
+			pipeline.Annotate{Annotation: pipeline.Annotation{Level: "notice", Message: "here", File: "/ws/a/b.go", Line: 4}},
 		} {
 			st.Apply(e)
 		}
 		st.Job().OnClose(func(context.Context) { closed = true })
 		st.Job().AddArtifact("built")
-		if st.Job().ID() != "j" || st.Job().Pipeline() == nil || st.Job().Workspace() == nil || st.Job().Scope().Machine.Workspace != "/work" {
+		if st.Job().ID() != "j" || st.Job().Pipeline() == nil || st.Job().Workspace() == nil || st.Job().Scope().Machine.Workspace != "/ws" {
 			t.Error("the job's context does not know its job")
 		}
 		inner := st.WithAction(&pipeline.ActionScope{Path: "/action"}, pipeline.NewMap("in", "1"))
@@ -185,8 +185,8 @@ func TestAnnotationsFindTheirFile(t *testing.T) {
 		}
 	}
 	w := newWorld(t, pipelineOf(jobOf("j", nil, script("s", "test"))), func(_ context.Context, c dummy.Call) runner.Exit {
-		c.Write("/work/m.json", goMatcher)
-		fmt.Fprint(c.Out, "!matcher m.json\n    order_test.go:7: one of that name\nsame_test.go:8: two of that name\n/work/top.go:9: absolute\nb/same_test.go:3: by its folder\nnone.go:1: nowhere\n")
+		c.Write("/ws/m.json", goMatcher)
+		fmt.Fprint(c.Out, "!matcher m.json\n    order_test.go:7: one of that name\nsame_test.go:8: two of that name\n/ws/top.go:9: absolute\nb/same_test.go:3: by its folder\nnone.go:1: nowhere\n")
 		return runner.Exit{}
 	})
 	w.exec.Host = root

@@ -41,20 +41,20 @@ func TestHashFiles(t *testing.T) {
 		{"and in again", []string{"**/go.sum", "!vendor/**", "vendor/go.sum"}, hash("one", "two", "no")},
 		{"a folder means what is in it", []string{"sub"}, hash("three", "two")},
 		{"several lines in one text", []string{"go.sum\n# comment\n\n**/*.lock"}, hash("one", "three")},
-		{"absolute, as the job sees it", []string{"/work/go.sum"}, hash("one")},
+		{"absolute, as the job sees it", []string{"/ws/go.sum"}, hash("one")},
 		{"names sort by folder, not by byte", []string{"a*/z.txt"}, hash("plain", "dash")},
 		{"nothing", []string{"*.none"}, ""},
 		{"outside", []string{"../*"}, ""},
 		{"no pattern", nil, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := hashFiles(root, "/work", c.patterns)
+			got, err := hashFiles(root, "/ws", c.patterns)
 			if err != nil || got != c.want {
 				t.Errorf("got %s, %v; want %s", got, err, c.want)
 			}
 		})
 	}
-	if _, err := hashFiles(root, "/work", []string{"[a"}); err == nil {
+	if _, err := hashFiles(root, "/ws", []string{"[a"}); err == nil {
 		t.Error("a pattern that is none was taken")
 	}
 }

@@ -222,7 +222,7 @@ const twoLineMatcher = `{"problemMatcher":[{"owner":"lint","severity":"warning",
 func TestProblemMatchers(t *testing.T) {
 	w := newWorld(t, pipelineOf(jobOf("j", nil, script("add", "add"), script("lint", "lint"))), func(_ context.Context, c dummy.Call) runner.Exit {
 		if c.Script == "add" {
-			c.Write("/work/m.json", twoLineMatcher)
+			c.Write("/ws/m.json", twoLineMatcher)
 			fmt.Fprintln(c.Out, "!matcher m.json\n!matcher missing.json")
 			return runner.Exit{}
 		}
@@ -230,7 +230,7 @@ func TestProblemMatchers(t *testing.T) {
 		return runner.Exit{}
 	})
 	w.run(t.Context())
-	want(t, w.sink.trace(runner.Annotated), `annotation | j | add | warning: read problem matcher missing.json: open /work/missing.json: file does not exist :0
+	want(t, w.sink.trace(runner.Annotated), `annotation | j | add | warning: read problem matcher missing.json: open /ws/missing.json: file does not exist :0
 annotation | j | lint | warning: no semicolon src/a.js:3
 annotation | j | lint | warning: unused src/a.js:9
 annotation | j | lint | warning: last src/b.js:4`)
@@ -334,7 +334,7 @@ func TestOnFailureSeesTheStep(t *testing.T) {
 	var saw []runner.FailedStep
 	w.opts.OnFailure = func(_ context.Context, f runner.FailedStep) { saw = append(saw, f) }
 	w.run(t.Context())
-	if len(saw) != 1 || saw[0].Step != "s" || saw[0].Reason != "exit code 5" || len(saw[0].Command.Env) == 0 || saw[0].Command.Dir != "/work" {
+	if len(saw) != 1 || saw[0].Step != "s" || saw[0].Reason != "exit code 5" || len(saw[0].Command.Env) == 0 || saw[0].Command.Dir != "/ws" {
 		t.Errorf("%+v", saw)
 	}
 }

@@ -6,15 +6,15 @@ import (
 )
 
 func TestPathMap(t *testing.T) {
-	m := newPathMap(mounted{"/host/work", "/__w"}, mounted{"/home/me/repo", "/__w/r/r"}, mounted{"/host/home", "/github/home"})
+	m := newPathMap(mounted{"/host/jobs", "/__w"}, mounted{"/home/me/repo", "/__w/r/r"}, mounted{"/host/home", "/github/home"})
 	for inside, want := range map[string]string{
-		"/__w":                   "/host/work",
-		"/__w/_temp/a":           "/host/work/_temp/a",
-		"/__w/r":                 "/host/work/r",
+		"/__w":                   "/host/jobs",
+		"/__w/_temp/a":           "/host/jobs/_temp/a",
+		"/__w/r":                 "/host/jobs/r",
 		"/__w/r/r":               "/home/me/repo",
 		"/__w/r/r/":              "/home/me/repo",
 		"/__w/r/r/x/../y":        "/home/me/repo/y",
-		"/__w/r/rest":            "/host/work/r/rest",
+		"/__w/r/rest":            "/host/jobs/r/rest",
 		"/github/home/../home/b": "/host/home/b",
 		"/__work":                "",
 		"/github/workspace":      "",

@@ -139,9 +139,9 @@ func TestBuild(t *testing.T) {
 
 func TestStepEnv(t *testing.T) {
 	machine := []pipeline.EnvVar{{Name: "PATH", Value: "/bin"}, {Name: "LANG", Value: "C"}, {Name: "EDITOR", Value: "vi"}}
-	env := []pipeline.EnvVar{{Name: "PATH", Value: "/x:/bin"}, {Name: "LANG", Value: "de"}, {Name: "EDITOR", Value: "vi"}, {Name: "F", Value: "/work/r/f:/work/rest"}}
-	got := stepEnv(machine, env, []mounted{{"/work/r", "/github/workspace"}})
-	want := []pipeline.EnvVar{{Name: "LANG", Value: "de"}, {Name: "F", Value: "/github/workspace/f:/work/rest"}}
+	env := []pipeline.EnvVar{{Name: "PATH", Value: "/x:/bin"}, {Name: "LANG", Value: "de"}, {Name: "EDITOR", Value: "vi"}, {Name: "F", Value: "/ws/r/f:/ws/rest"}}
+	got := stepEnv(machine, env, []mounted{{"/ws/r", "/github/workspace"}})
+	want := []pipeline.EnvVar{{Name: "LANG", Value: "de"}, {Name: "F", Value: "/github/workspace/f:/ws/rest"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

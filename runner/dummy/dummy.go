@@ -99,7 +99,7 @@ type Workspace struct {
 
 // Machine implements runner.Workspace.
 func (w *Workspace) Machine() pipeline.Machine {
-	return pipeline.Machine{OS: "Linux", Arch: "X64", Name: "dummy", Workspace: "/work", Temp: "/temp", Tools: "/tools", Home: "/home", EventFile: "/temp/event.json"}
+	return pipeline.Machine{OS: "Linux", Arch: "X64", Name: "dummy", Workspace: "/ws", Temp: "/temp", Tools: "/tools", Home: "/home", EventFile: "/temp/event.json"}
 }
 
 // Environ implements runner.Workspace.
@@ -178,7 +178,7 @@ func (w *Workspace) CopyOut(ctx context.Context, path, host string) error {
 
 // HostPath implements runner.Workspace: only the work folder is visible from outside, where the executor has a host folder.
 func (w *Workspace) HostPath(path string) (string, bool) {
-	rest, ok := strings.CutPrefix(path, "/work")
+	rest, ok := strings.CutPrefix(path, "/ws")
 	if !ok || w.executor.Host == "" {
 		return "", false
 	}

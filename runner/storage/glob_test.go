@@ -147,11 +147,11 @@ func FuzzParsePatterns(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
-		p, err := ParsePatterns([]string{line, "x"}, "/work", "/home", true)
+		p, err := ParsePatterns([]string{line, "x"}, "/ws", "/home", true)
 		if err != nil {
 			return
 		}
-		for _, file := range []string{"/work/x", "/work/a/b"} {
+		for _, file := range []string{"/ws/x", "/ws/a/b"} {
 			p.match(strings.Split(file, "/"))
 		}
 		if slices.Contains(p.Roots(), "") {
