@@ -49,7 +49,7 @@ func expectation(s *shape) string {
 
 // nearest returns the candidate that is likely meant by a misspelt word, or "".
 func nearest(word string, candidates []string) string {
-	best, least := "", 1+max(1, len(word)/3)
+	best, least := "", min(1+max(1, len(word)/3), len(word)) // every letter another one is another word
 	folded := strings.ToLower(strings.ReplaceAll(word, "_", "-"))
 	for _, c := range candidates {
 		if n := len(c) - len(word); n >= least || -n >= least {
