@@ -28,7 +28,12 @@ func onInterrupt(parent context.Context, say func(string)) (ctx context.Context,
 	ctx, cancel := context.WithCancelCause(parent)
 	kill := make(chan struct{})
 	i = &interrupts{Kill: kill, signals: make(chan os.Signal, 2), done: make(chan struct{})}
-	signal.Notify(i.signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		// Who starts a program with a signal ignored (nohup, or a shell that puts it in the background) means it.
+		if !signal.Ignored(s) {
+			signal.Notify(i.signals, s)
+		}
+	}
 	i.idle.Go(func() {
 		for {
 			select {

@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 
@@ -31,6 +32,11 @@ func isolated(dir string) []string {
 }
 
 func TestScripts(t *testing.T) {
+	// The scripts interrupt gantry. Where the tests themselves run with SIGINT ignored, in the background of a shell, it would
+	// ignore that as well; once a signal is caught here, children begin with its default.
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -293,6 +294,24 @@ func TestCancel(t *testing.T) {
 				t.Errorf("%+v, want code %d", exit, c.code)
 			}
 		})
+	}
+}
+
+// TestProcessesHearSignals runs this test again as a shell runs what it puts in the background.
+func TestProcessesHearSignals(t *testing.T) {
+	const again = "GANTRY_TEST_IGNORED"
+	if os.Getenv(again) == "" {
+		c := exec.Command("sh", "-c", `trap '' INT HUP; exec "$0" -test.run '^TestProcessesHearSignals$'`, os.Args[0])
+		c.Env = append(os.Environ(), again+"=1")
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	w := open(t, newExecutor(t, Options{}), runner.JobSpec{})
+	out, exit := execute(t, w, bash(w, `trap 'echo int' INT; trap 'echo hup' HUP; kill -INT $$; kill -HUP $$`))
+	if out != "int\nhup\n" || exit.Code != 0 {
+		t.Errorf("%q %+v", out, exit)
 	}
 }
 

@@ -53,6 +53,7 @@ type Executor struct {
 
 // New returns an executor. It makes the folders of the options where they are missing.
 func New(o Options) (*Executor, error) {
+	hearSignals()
 	for _, f := range []struct {
 		path *string
 		name string

@@ -94,8 +94,8 @@ func (e *Executor) sweep() {
 			continue
 		}
 		dir := filepath.Join(e.o.Root, name)
-		lock, err := lockFile(dir + lockSuffix)
-		if err != nil {
+		lock := e.lockStale(name, dir)
+		if lock == nil {
 			continue // alive
 		}
 		killTracked(token(e.o.Root, name, ""), nil)
@@ -105,6 +105,23 @@ func (e *Executor) sweep() {
 			lock.Close() // the file stays, beside the folder
 		}
 	}
+}
+
+// lockStale takes the lock of a run whose gantry is gone; nil: it is not. This process's own runs are left out, and while it looks
+// none can be acquired: the file of a run that is just being locked must not be taken for a stale one.
+func (e *Executor) lockStale(name, dir string) *os.File {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, r := range e.runs {
+		if r.name == name {
+			return nil
+		}
+	}
+	lock, err := lockFile(dir + lockSuffix)
+	if err != nil {
+		return nil
+	}
+	return lock
 }
 
 // Tracking is the variable that marks the processes of a job. Its value is a list, separated by colons, of what [token] makes:
