@@ -210,8 +210,6 @@ type Machine struct {
 	Control string
 	// EventFile holds the event's payload as JSON.
 	EventFile string
-	// Env looks up a variable of the machine itself, for dialects that pass some on; nil: none.
-	Env func(name string) string
 }
 
 // Memo keeps values that are computed once. The zero Memo is ready, and safe for concurrent use.

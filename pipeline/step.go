@@ -109,3 +109,20 @@ type ContainerAction struct {
 func (*NodeAction) actionRuns()      {}
 func (*CompositeAction) actionRuns() {}
 func (*ContainerAction) actionRuns() {}
+
+// Uses returns the steps of a tree that call something by reference, in their order.
+func Uses(steps []*Step) []*Step {
+	var out []*Step
+	for _, s := range steps {
+		switch a := s.Do.(type) {
+		case *Use:
+			out = append(out, s)
+		case *Sequence:
+			out = append(out, Uses(a.Steps)...)
+			out = append(out, Uses(a.Post)...)
+		case *Parallel:
+			out = append(out, Uses(a.Steps)...)
+		}
+	}
+	return out
+}

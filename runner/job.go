@@ -197,7 +197,7 @@ func (j *job) run(ctx context.Context) (status pipeline.Status, reason string, o
 	if err := j.restoreCaches(ctx); err != nil {
 		return fail(err)
 	}
-	if uses := collectUses(j.leg.job.Steps, nil); len(uses) > 0 && j.Actions != nil {
+	if uses := pipeline.Uses(j.leg.job.Steps); len(uses) > 0 && j.Actions != nil {
 		resolved, err := j.Actions.Prepare(ctx, j, uses)
 		if err != nil {
 			return fail(err)
@@ -232,21 +232,6 @@ func (j *job) run(ctx context.Context) (status pipeline.Status, reason string, o
 		j.annotate(pipeline.Annotation{Level: "error", Message: reason, File: j.leg.job.Timeout.Pos.File, Line: j.leg.job.Timeout.Pos.Line, Col: j.leg.job.Timeout.Pos.Col})
 	}
 	return status, reason, outputs
-}
-
-// collectUses lists the Use steps of a tree in their order.
-func collectUses(steps, out []*pipeline.Step) []*pipeline.Step {
-	for _, s := range steps {
-		switch a := s.Do.(type) {
-		case *pipeline.Use:
-			out = append(out, s)
-		case *pipeline.Sequence:
-			out = collectUses(a.Post, collectUses(a.Steps, out))
-		case *pipeline.Parallel:
-			out = collectUses(a.Steps, out)
-		}
-	}
-	return out
 }
 
 // jobEnv evaluates the variables of the pipeline and of the job, each seeing those before it.

@@ -73,7 +73,7 @@ func (j *jobActions) prepare(ctx context.Context, s *pipeline.Step, resolved map
 // inputs of the outer one.
 func (j *jobActions) prepareComposite(ctx context.Context, s *pipeline.Step, u *pipeline.Use, a *action, runs *pipeline.CompositeAction, resolved map[string]string) (*runner.Hook, error) {
 	var inner []runner.Hook
-	for _, n := range nested(runs.Steps, nil) {
+	for _, n := range pipeline.Uses(runs.Steps) {
 		h, err := j.prepare(ctx, n, resolved)
 		if err != nil {
 			return nil, err

@@ -120,26 +120,11 @@ func (j *jobActions) resolve(ctx context.Context, u *pipeline.Use) (*action, err
 		return a, nil
 	}
 	if c, ok := a.def.Runs.(*pipeline.CompositeAction); ok {
-		for _, s := range nested(c.Steps, nil) {
+		for _, s := range pipeline.Uses(c.Steps) {
 			j.uses[s.Do.(*pipeline.Use)] = &use{above: append(append([]string{}, k.above...), u.Ref)}
 		}
 	}
 	return a, nil
-}
-
-// nested lists the Use steps of a tree.
-func nested(steps, out []*pipeline.Step) []*pipeline.Step {
-	for _, s := range steps {
-		switch a := s.Do.(type) {
-		case *pipeline.Use:
-			out = append(out, s)
-		case *pipeline.Sequence:
-			out = nested(a.Post, nested(a.Steps, out))
-		case *pipeline.Parallel:
-			out = nested(a.Steps, out)
-		}
-	}
-	return out
 }
 
 // definitions are the names that an action's definition may have, in the vendor's order.

@@ -121,8 +121,7 @@ func (w *workspace) open(ctx context.Context, spec runner.JobSpec, asked *pipeli
 		arch = archName(img.Architecture)
 	}
 	w.machine = pipeline.Machine{OS: "Linux", Arch: arch, Name: "docker", Labels: slices.Clone(spec.RunsOn), Workspace: w.layout.work,
-		Temp: inTemp, Tools: inTools, Home: inHome, EventFile: path.Join(inWorkflow, "event.json"),
-		Env: func(name string) string { return lookupEnv(w.environ, name) }}
+		Temp: inTemp, Tools: inTools, Home: inHome, EventFile: path.Join(inWorkflow, "event.json")}
 	if host, err := os.Hostname(); err == nil {
 		w.machine.Name = host
 	}

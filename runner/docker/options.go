@@ -26,10 +26,6 @@ const (
 	forStep
 )
 
-func (r role) String() string {
-	return [...]string{"a job's container", "a service", "a step's container"}[r]
-}
-
 // createSpec is a container to be made, in the API's terms.
 type createSpec struct {
 	config   container.Config

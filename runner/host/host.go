@@ -85,7 +85,7 @@ func New(o Options) (*Executor, error) {
 	e := &Executor{o: o, turns: turns{free: runtime.GOMAXPROCS(0)}, outer: os.Getenv(Tracking), swept: make(chan struct{}), runs: map[string]*run{}}
 	e.control = controlRoot(o.Root)
 	e.env = cleanEnv(os.Environ(), o.PassEnv)
-	e.machine = pipeline.Machine{OS: systemName(runtime.GOOS), Arch: archName(runtime.GOARCH), Name: name, Tools: o.Tools, Env: os.Getenv}
+	e.machine = pipeline.Machine{OS: systemName(runtime.GOOS), Arch: archName(runtime.GOARCH), Name: name, Tools: o.Tools}
 	for _, v := range e.env {
 		if v.Name == homeVariable {
 			e.machine.Home = v.Value
