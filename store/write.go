@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/uptrace/bun"
+	"modernc.org/sqlite"
+)
+
+// Tx is a transaction that writes.
+type Tx struct {
+	bun.Tx
+	db     *DB
+	events []Event
+	after  []func()
+}
+
+// Kind is the database that the transaction is on.
+func (tx *Tx) Kind() Kind { return tx.db.Kind }
+
+// Now returns the time by the database's clock of events.
+func (tx *Tx) Now() time.Time { return tx.db.now() }
+
+// ForUpdate is the clause that keeps a row that was read from being changed by another transaction; empty where one writer works at
+// a time anyway.
+func (tx *Tx) ForUpdate() string {
+	if tx.db.Kind == PostgreSQL {
+		return "UPDATE"
+	}
+	return ""
+}
+
+// AfterCommit registers what to do once the transaction has committed.
+func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
+
+// attempts bounds how often a transaction that loses races is repeated.
+const attempts = 10
+
+// Write runs fn in a transaction and commits it when fn returns nil; its events become visible with it. fn is called again when the
+// database reports that the transaction lost a race (a serialisation failure, a deadlock, a busy file), so it must not change
+// anything outside of the transaction. fn's own error is returned as it is.
+func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	for n := 1; ; n++ {
+		var done *Tx
+		err := db.write.RunInTx(ctx, nil, func(ctx context.Context, inner bun.Tx) error {
+			tx := &Tx{Tx: inner, db: db}
+			if err := fn(ctx, tx); err != nil {
+				return err
+			}
+			done = tx
+			return db.insertEvents(ctx, tx)
+		})
+		if err == nil {
+			for _, f := range done.after {
+				f()
+			}
+			if len(done.events) > 0 {
+				db.notify()
+			}
+			return nil
+		}
+		if !lostRace(err) || n == attempts || ctx.Err() != nil {
+			if n > 1 && lostRace(err) {
+				return fmt.Errorf("after %d attempts: %w", n, err)
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(time.Duration(rand.IntN(10*n)) * time.Millisecond):
+		}
+	}
+}
+
+// lostRace reports whether repeating a transaction may help.
+func lostRace(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// Class 40: transaction rollback (https://www.postgresql.org/docs/15/errcodes-appendix.html).
+		return len(pg.Code) == 5 && pg.Code[:2] == "40"
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		const busy, locked = 5, 6 // https://www.sqlite.org/rescode.html, without the extended part
+		return lite.Code()&0xff == busy || lite.Code()&0xff == locked
+	}
+	return false
+}
+
+// IsDuplicate reports whether an error says that a row with the same key is there already.
+func IsDuplicate(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23505"
+	}
+	var lite *sqlite.Error
+	if errors.As(err, &lite) {
+		const unique, primaryKey = 2067, 1555
+		return lite.Code() == unique || lite.Code() == primaryKey
+	}
+	return false
+}
