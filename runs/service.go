@@ -36,7 +36,6 @@ type Service struct {
 	o Options
 }
 
-var _ Queue = (*Service)(nil)
 
 // New makes the tables where they are missing, and registers the reconcilers: runs, approvals, schedules, polls, reports to forges,
 // and retention.
