@@ -2,10 +2,10 @@ package runs
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/gantry-ops/gantry/pipeline"
+	"github.com/gantry-ops/gantry/runs/jobs"
 )
 
 // Sources gives access to the files of projects. It is safe for concurrent use.
@@ -72,22 +72,5 @@ type Reporter interface {
 	Report(ctx context.Context, p *Project, r *Run, jobs []Job, others []Run) error
 }
 
-// By is who asks for something.
-type By struct {
-	// Actor as events name it: "account:NAME", "token:ID", "forge:github", "gantry".
-	Actor string
-	// Name is shown to people.
-	Name string
-}
-
 // InvalidError is input that cannot be accepted, and where.
-type InvalidError struct {
-	// Field is the path in the input, in JSON's names: "source.url".
-	Field string
-	// Value is what was given, where that helps and is no secret.
-	Value any
-	// Message says what is expected: "must begin with a letter".
-	Message string
-}
-
-func (e *InvalidError) Error() string { return fmt.Sprintf("%s %s", e.Field, e.Message) }
+type InvalidError = jobs.InvalidError

@@ -2,14 +2,13 @@ package runs
 
 import (
 	"context"
-	"io"
 	"log/slog"
-	"regexp"
 	"time"
 
 	"gocloud.dev/blob"
 
 	"github.com/gantry-ops/gantry/engine"
+	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/store"
 )
 
@@ -33,25 +32,23 @@ type Options struct {
 
 // Service is the room's whole. It is safe for concurrent use.
 type Service struct {
+	// Service is the queue: jobs, logs, artifacts, runners, and the protocol of workers.
+	*jobs.Service
 	o Options
 }
 
+// Lists and logs are the queue's.
+type (
+	Page[T any] = jobs.Page[T]
+	ListOptions = jobs.ListOptions
+	LogQuery    = jobs.LogQuery
+	LogPage     = jobs.LogPage
+	LogMatches  = jobs.LogMatches
+)
 
 // New makes the tables where they are missing, and registers the reconcilers: runs, approvals, schedules, polls, reports to forges,
 // and retention.
 func New(ctx context.Context, o Options) (*Service, error) { panic("to be written") }
-
-// Page is a part of a list. Next, where not empty, is given to get the part after it.
-type Page[T any] struct {
-	Items []T    `json:"items"`
-	Next  string `json:"next,omitempty"`
-}
-
-// ListOptions bound a list. Limit is 1 to 200; 0: 50. After is a Page's Next.
-type ListOptions struct {
-	Limit int
-	After string
-}
 
 // Projects. Update fails with ErrConflict when p.Version is not the current one. Delete removes the project with its runs.
 func (s *Service) Projects(ctx context.Context, only []string, o ListOptions) (Page[Project], error) {
@@ -123,19 +120,6 @@ func (s *Service) Run(ctx context.Context, id string) (*Run, error)        { pan
 func (s *Service) Jobs(ctx context.Context, run string, attempt int) ([]Job, error) {
 	panic("to be written")
 }
-func (s *Service) Job(ctx context.Context, id string) (*Job, error) { panic("to be written") }
-func (s *Service) Annotations(ctx context.Context, run string, attempt int) ([]Annotation, error) {
-	panic("to be written")
-}
-func (s *Service) Tests(ctx context.Context, run string, attempt int) ([]TestSuite, error) {
-	panic("to be written")
-}
-func (s *Service) Artifacts(ctx context.Context, run string) ([]Artifact, error) {
-	panic("to be written")
-}
-func (s *Service) OpenArtifact(ctx context.Context, run, name string) (*Artifact, io.ReadSeekCloser, error) {
-	panic("to be written")
-}
 
 // Cancel asks a run to stop; steps that clean up still run. kill: nothing does. A run that has ended is ErrConflict.
 func (s *Service) Cancel(ctx context.Context, by By, run string, kill bool) (*Run, error) {
@@ -161,47 +145,6 @@ func (s *Service) Rerun(ctx context.Context, by By, run string, mode RerunMode, 
 // DeleteRun removes an ended run with its logs and artifacts.
 func (s *Service) DeleteRun(ctx context.Context, by By, run string) error { panic("to be written") }
 
-// LogQuery says which lines to read. From is the first line's number, from 1; negative: that many from the end. Limit is 1 to 10000;
-// 0: 1000.
-type LogQuery struct {
-	From  int64
-	Limit int
-}
-
-// LogPage is a range of a job's log.
-type LogPage struct {
-	Lines []LogLine `json:"lines"`
-	// Total is how many lines there are now; Complete: there will be no more.
-	Total    int64 `json:"total"`
-	Complete bool  `json:"complete"`
-}
-
-// Log reads a range. Its cost depends on the range, not on the log.
-func (s *Service) Log(ctx context.Context, job string, q LogQuery) (*LogPage, error) {
-	panic("to be written")
-}
-
-// LogMatches are lines that a pattern was found in.
-type LogMatches struct {
-	// Lines are numbers of lines. More: there may be others after Next.
-	Lines []int64 `json:"lines"`
-	More  bool    `json:"more"`
-	Next  int64   `json:"next,omitempty"`
-}
-
-// SearchLog looks for a pattern in the lines from a number on, colours left out, until limit (1 to 10000) were found.
-func (s *Service) SearchLog(ctx context.Context, job string, pattern *regexp.Regexp, from int64, limit int) (*LogMatches, error) {
-	panic("to be written")
-}
-
-// WriteLog writes the whole log as text, each line with its time in front where timestamps is set.
-func (s *Service) WriteLog(ctx context.Context, job string, timestamps bool, w io.Writer) error {
-	panic("to be written")
-}
-
-// WatchLog returns a channel that gets a value when the job's log has grown or ended; by other servers, within a second.
-func (s *Service) WatchLog(ctx context.Context, job string) <-chan struct{} { panic("to be written") }
-
 // ApprovalQuery restricts a list of approvals. Projects nil: all.
 type ApprovalQuery struct {
 	Projects []string
@@ -225,14 +168,6 @@ type ForbiddenError struct{ Reason string }
 
 func (e *ForbiddenError) Error() string { return e.Reason }
 
-// Runners that were ever seen. Register makes a runner that may take jobs; who proves to be it is auth's business. Remove takes it out;
-// its jobs go back to the queue.
-func (s *Service) Runners(ctx context.Context) ([]Runner, error) { panic("to be written") }
-func (s *Service) RegisterRunner(ctx context.Context, by By, name string, labels []string) (*Runner, error) {
-	panic("to be written")
-}
-func (s *Service) RemoveRunner(ctx context.Context, by By, id string) error { panic("to be written") }
-
 // RecordDelivery keeps what became of a webhook; Deliveries lists the newest 100. Seen reports whether a delivery was taken before.
 func (s *Service) RecordDelivery(ctx context.Context, d Delivery) error { panic("to be written") }
 func (s *Service) Deliveries(ctx context.Context, project string) ([]Delivery, error) {
@@ -241,12 +176,3 @@ func (s *Service) Deliveries(ctx context.Context, project string) ([]Delivery, e
 func (s *Service) Overview(ctx context.Context, projects []string) (*Overview, error) {
 	panic("to be written")
 }
-
-// Stats are figures for monitoring.
-type Stats struct {
-	Runs, Jobs   map[Status]int
-	Places, Busy int
-}
-
-// Stats counts what is not ended, and the runners' places.
-func (s *Service) Stats(ctx context.Context) (*Stats, error) { panic("to be written") }
