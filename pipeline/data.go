@@ -160,6 +160,21 @@ func (m *Map) MarshalJSON() ([]byte, error) {
 	return []byte(b.String()), nil
 }
 
+// UnmarshalJSON reads a JSON object, with its members in their order; lookups ignore case unless CaseSensitive is set before.
+func (m *Map) UnmarshalJSON(b []byte) error {
+	v, err := DecodeJSON(b)
+	if err != nil {
+		return err
+	}
+	read, ok := v.(*Map)
+	if !ok {
+		return fmt.Errorf("expected a JSON object, got %s", b[:min(len(b), 20)])
+	}
+	m.keys, m.values = nil, nil
+	m.Merge(read)
+	return nil
+}
+
 // Text returns v as the text that a process would see: the empty string for nil, "true" and "false",
 // numbers with at most 15 significant digits (the precision that GitHub documents and all five
 // formats survive), JSON for lists and mappings.

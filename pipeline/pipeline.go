@@ -57,7 +57,9 @@ type Job struct {
 	Timeout, CancelTimeout Value
 	Concurrency            *Concurrency
 	Environment            *Environment
-	Permissions            map[string]string
+	// Manual: a person has to start the job; where nobody can, it runs.
+	Manual      bool
+	Permissions map[string]string
 	// Caches are restored before the first step and saved after the last when the job succeeded.
 	Caches []Cache
 	// Artifacts are stored after the last step.

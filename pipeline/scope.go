@@ -176,11 +176,11 @@ type StrategyScope struct {
 
 // Result is the outcome of a job, all of its legs taken together.
 type Result struct {
-	Key string
+	Key string `json:"key"`
 	// Direct: the job being considered names it in its needs.
-	Direct  bool
-	Status  Status
-	Outputs *Map
+	Direct  bool   `json:"direct,omitempty"`
+	Status  Status `json:"status"`
+	Outputs *Map   `json:"outputs,omitempty"`
 }
 
 // StepResult is the outcome of a step.

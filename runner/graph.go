@@ -18,6 +18,8 @@ type graph struct {
 	// caller is empty at the top; below, what stands in front of the names of the jobs.
 	callerKey, callerID, callerName string
 	inputs, secrets, env            pipeline.Object
+	// path leads to the job that calls, for what runs elsewhere.
+	path []Stop
 	// held are the concurrency groups that callers are in, which nothing below can enter.
 	held []string
 
@@ -47,12 +49,12 @@ func (g *graph) wanted() []*pipeline.Job {
 
 // execute runs the graph inside its concurrency group and returns what a caller sees of it.
 func (g *graph) execute(ctx context.Context) (pipeline.Status, *pipeline.Map, string) {
-	if c := g.p.Concurrency; c != nil {
-		inner, leave, err := g.enterGroup(ctx, c, &pipeline.Scope{Run: g.req.Run, Inputs: g.inputs, Vars: g.req.Vars, Secrets: g.secrets})
+	resumed := ctx.Err() != nil && g.begun(g.callerID)
+	if c := g.p.Concurrency; c != nil && !resumed {
+		inner, leave, err := g.enterGroup(ctx, g.callerID, c, &pipeline.Scope{Run: g.req.Run, Inputs: g.inputs, Vars: g.req.Vars, Secrets: g.secrets})
 		if err != nil {
 			status := pipeline.Failure
-			var s errSuperseded
-			if errors.As(err, &s) || ctx.Err() != nil {
+			if errors.As(err, new(*SupersededError)) || ctx.Err() != nil {
 				status = pipeline.Cancelled
 			}
 			for _, j := range g.wanted() {
@@ -179,7 +181,11 @@ func (g *graph) runNode(ctx context.Context, n *node) {
 		end(pipeline.Cancelled, ErrInterrupted.Error())
 		return
 	}
-	runs, err := job.If.Bool(scope)
+	runs, err := true, error(nil)
+	resumed := g.begun(g.id(job, ""))
+	if !resumed {
+		runs, err = job.If.Bool(scope)
+	}
 	switch {
 	case err != nil:
 		end(pipeline.Failure, err.Error())
@@ -191,7 +197,7 @@ func (g *graph) runNode(ctx context.Context, n *node) {
 		end(pipeline.Skipped, explain(job.If, scope))
 		return
 	}
-	if scope.Cancelled {
+	if scope.Cancelled && !resumed {
 		// It asked to run all the same; from here on only Kill ends it.
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -215,7 +221,7 @@ func (g *graph) noLegs() string {
 }
 
 // enterGroup joins the concurrency group that c names in the scope.
-func (g *graph) enterGroup(ctx context.Context, c *pipeline.Concurrency, scope *pipeline.Scope) (context.Context, func(), error) {
+func (g *graph) enterGroup(ctx context.Context, id string, c *pipeline.Concurrency, scope *pipeline.Scope) (context.Context, func(), error) {
 	name, err := c.Group.Text(scope)
 	if err != nil {
 		return nil, nil, err
@@ -234,29 +240,38 @@ func (g *graph) enterGroup(ctx context.Context, c *pipeline.Concurrency, scope *
 	if err != nil {
 		return nil, nil, err
 	}
-	return g.Groups.enter(ctx, name, cancel, queue == "max")
+	return g.Groups.Enter(ctx, GroupMember{Run: g.req.Run.ID, ID: id, Group: name, CancelRunning: cancel, QueueAll: queue == "max"})
 }
 
-// call runs another pipeline in the leg's place.
-func (g *graph) call(ctx context.Context, l *leg) legEnd {
+// callee is the graph of the pipeline that a leg calls.
+func (g *graph) callee(l *leg) (*graph, error) {
 	c := l.job.Call
 	given, err := c.Inputs.Object(l.scope)
 	if err != nil {
-		return g.endUnstarted(l, pipeline.Failure, err.Error())
+		return nil, err
 	}
 	inputs, err := pipeline.BindInputs(c.Pipeline.Inputs, given, &pipeline.Scope{Run: g.req.Run, Vars: g.req.Vars})
 	if err != nil {
-		return g.endUnstarted(l, pipeline.Failure, fmt.Sprintf("%s: %v", c.Pos, err))
+		return nil, fmt.Errorf("%s: %w", c.Pos, err)
 	}
 	secrets := g.secrets
 	if !c.InheritSecrets {
 		if secrets, err = c.Secrets.Object(l.scope); err != nil {
-			return g.endUnstarted(l, pipeline.Failure, err.Error())
+			return nil, err
 		}
 	}
-	inner := &graph{
+	return &graph{
 		run: g.run, req: g.req, p: c.Pipeline, inputs: inputs, secrets: secrets, env: g.req.Env, held: g.held,
 		callerKey: g.keyPath(l.job.Key), callerID: l.id, callerName: l.name,
+		path: append(slices.Clone(g.path), l.stop()),
+	}, nil
+}
+
+// call runs another pipeline in the leg's place.
+func (g *graph) call(ctx context.Context, l *leg) legEnd {
+	inner, err := g.callee(l)
+	if err != nil {
+		return g.endUnstarted(l, pipeline.Failure, err.Error())
 	}
 	if l.job.Concurrency != nil {
 		if group, err := l.job.Concurrency.Group.Text(l.scope); err == nil && group != "" {

@@ -8,8 +8,33 @@ import (
 	"sync"
 )
 
-// Groups are concurrency groups: of each, one member runs and one or more wait. It is safe for concurrent use.
-type Groups struct {
+// Groups are concurrency groups: of each, one member runs and one or more wait. Implementations are safe for concurrent use.
+type Groups interface {
+	// Enter joins a group and waits for its turn. The context it returns is cancelled, with a *SupersededError as its cause, when a
+	// newer member takes this one's place; leave must be called when the work has ended. The error is the cause of a context that
+	// ended while waiting. Names of groups are compared without case, as GitHub does.
+	Enter(ctx context.Context, m GroupMember) (inner context.Context, leave func(), err error)
+}
+
+// GroupMember is who joins a group, and how.
+type GroupMember struct {
+	// ID is the same each time that a run is walked: the run's ID and the path of the job or call, empty for the whole pipeline.
+	Run, ID string
+	Group   string
+	// QueueAll: members wait in their order; otherwise a newer member that has to wait takes the place of the one that waits already.
+	// CancelRunning cancels the member that runs; the newer one still waits until that has left.
+	CancelRunning, QueueAll bool
+}
+
+// SupersededError is the cause of a cancel by a newer member of a concurrency group.
+type SupersededError struct{ Group string }
+
+func (e *SupersededError) Error() string {
+	return fmt.Sprintf("a newer one took its place in concurrency group %q", e.Group)
+}
+
+// memoryGroups are groups within one process.
+type memoryGroups struct {
 	mu     sync.Mutex
 	groups map[string]*concurrencyGroup
 }
@@ -24,24 +49,13 @@ type groupMember struct {
 	cancel context.CancelCauseFunc
 }
 
-// NewGroups returns groups without members.
-func NewGroups() *Groups { return &Groups{groups: map[string]*concurrencyGroup{}} }
+// NewGroups returns groups without members, for those that share the value.
+func NewGroups() Groups { return &memoryGroups{groups: map[string]*concurrencyGroup{}} }
 
-// errSuperseded is the cause of a cancel by a newer member of a concurrency group.
-type errSuperseded struct{ group string }
-
-func (e errSuperseded) Error() string {
-	return fmt.Sprintf("a newer one took its place in concurrency group %q", e.group)
-}
-
-// enter joins a group and waits for its turn. The context it returns is cancelled when a newer member takes this one's
-// place; leave must be called when the work has ended. Names are compared without case, as GitHub does.
-//
-// With queueAll members wait in their order; without, a newer member that has to wait takes the place of the one that
-// waits already. cancelRunning cancels the member that runs; it still takes until that has left.
-func (g *Groups) enter(ctx context.Context, name string, cancelRunning, queueAll bool) (inner context.Context, leave func(), err error) {
+// Enter implements Groups.
+func (g *memoryGroups) Enter(ctx context.Context, m GroupMember) (inner context.Context, leave func(), err error) {
 	inner, cancel := context.WithCancelCause(ctx)
-	key := strings.ToLower(name)
+	key := strings.ToLower(m.Group)
 	me := &groupMember{turn: make(chan struct{}), cancel: cancel}
 
 	g.mu.Lock()
@@ -54,12 +68,12 @@ func (g *Groups) enter(ctx context.Context, name string, cancelRunning, queueAll
 		c.running = me
 		close(me.turn)
 	} else {
-		if cancelRunning {
-			c.running.cancel(errSuperseded{name})
+		if m.CancelRunning {
+			c.running.cancel(&SupersededError{m.Group})
 		}
-		if cancelRunning || !queueAll {
+		if m.CancelRunning || !m.QueueAll {
 			for _, w := range c.waiting {
-				w.cancel(errSuperseded{name})
+				w.cancel(&SupersededError{m.Group})
 			}
 			c.waiting = nil
 		}

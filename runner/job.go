@@ -269,6 +269,13 @@ func (j *job) outputs(f *frame) (*pipeline.Map, error) {
 		if err != nil {
 			return nil, err
 		}
+		if j.assigned && j.mask(v) != v {
+			j.annotate(pipeline.Annotation{
+				Level: "warning", Message: fmt.Sprintf("the output %q is left out, because it holds a secret", o.Name),
+				File: o.Value.Pos.File, Line: o.Value.Pos.Line, Col: o.Value.Pos.Col,
+			})
+			continue
+		}
 		out.Set(o.Name, v)
 	}
 	return out, nil

@@ -16,9 +16,11 @@ type leg struct {
 	key string
 	// name is the display name of the whole path, suffix the leg's own without its leading blank.
 	name, suffix string
-	needs        []string
-	tolerated    bool
-	rank         int
+	// as is the suffix as the matrix names it, with the blank before it.
+	as        string
+	needs     []string
+	tolerated bool
+	rank      int
 }
 
 // id returns the path of a job or leg.
@@ -42,8 +44,11 @@ func (g *graph) newLeg(job *pipeline.Job, l pipeline.Leg, scope *pipeline.Scope)
 	if g.callerName != "" {
 		name = g.callerName + " / " + name
 	}
-	return &leg{job: job, scope: scope, id: g.id(job, l.Suffix), key: g.keyPath(job.Key), name: g.mask(name), suffix: g.mask(strings.TrimSpace(l.Suffix))}
+	return &leg{job: job, scope: scope, id: g.id(job, l.Suffix), key: g.keyPath(job.Key), name: g.mask(name), suffix: g.mask(strings.TrimSpace(l.Suffix)), as: l.Suffix}
 }
+
+// stop names the leg in its pipeline, with what its expressions can see of the jobs before it.
+func (l *leg) stop() Stop { return Stop{Job: l.job.Key, Leg: l.as, Upstream: l.scope.Upstream} }
 
 // head returns what all events of a leg have in common.
 func (g *graph) head(l *leg) Event {

@@ -56,16 +56,13 @@ func (g *graph) runLegs(ctx context.Context, n *node, scope *pipeline.Scope, leg
 		needing = g.needNames(n.job)
 	)
 	for i, leg := range legs {
-		s := *scope
-		s.Matrix = objectOrNil(leg.Values)
-		s.Strategy = st
-		s.Strategy.Index = i
-		s.Job = &pipeline.JobScope{Key: n.job.Key, ID: g.id(n.job, leg.Suffix), File: g.p.File}
-		l := g.newLeg(n.job, leg, &s)
+		l := g.newLeg(n.job, leg, g.legScope(scope, n.job, leg, st, i))
 		l.needs, l.rank = needing, n.rank
 		wg.Go(func() {
 			var e legEnd
-			if err := limit.Acquire(legCtx, 1); err != nil {
+			if g.begun(l.id) && legCtx.Err() != nil {
+				e = g.runLeg(legCtx, l)
+			} else if err := limit.Acquire(legCtx, 1); err != nil {
 				e = g.endUnstarted(l, pipeline.Cancelled, context.Cause(legCtx).Error())
 			} else {
 				e = g.runLeg(legCtx, l)
@@ -84,6 +81,16 @@ func (g *graph) runLegs(ctx context.Context, n *node, scope *pipeline.Scope, leg
 	for _, e := range ended {
 		n.names = append(n.names, e.names...)
 	}
+}
+
+// legScope returns the scope of one leg of a job.
+func (g *graph) legScope(scope *pipeline.Scope, job *pipeline.Job, leg pipeline.Leg, st pipeline.StrategyScope, index int) *pipeline.Scope {
+	s := *scope
+	s.Matrix = objectOrNil(leg.Values)
+	s.Strategy = st
+	s.Strategy.Index = index
+	s.Job = &pipeline.JobScope{Key: job.Key, ID: g.id(job, leg.Suffix), File: g.p.File}
+	return &s
 }
 
 // legEnd is how a leg ended.
@@ -128,11 +135,13 @@ func (g *graph) runLeg(ctx context.Context, l *leg) legEnd {
 		return g.endUnstarted(l, pipeline.Failure, err.Error())
 	}
 	l.tolerated = tolerated
-	if c := l.job.Concurrency; c != nil {
-		inner, leave, err := g.enterGroup(ctx, c, l.scope)
+	// What had its turn before this process has it still, also when it is to stop.
+	resumed := ctx.Err() != nil && g.begun(l.id)
+	if c := l.job.Concurrency; c != nil && !resumed {
+		inner, leave, err := g.enterGroup(ctx, l.id, c, l.scope)
 		if err != nil {
 			status := pipeline.Failure
-			if ctx.Err() != nil || errors.As(err, new(errSuperseded)) {
+			if ctx.Err() != nil || errors.As(err, new(*SupersededError)) {
 				status = pipeline.Cancelled
 			}
 			return g.endUnstarted(l, status, err.Error())
@@ -142,6 +151,12 @@ func (g *graph) runLeg(ctx context.Context, l *leg) legEnd {
 	}
 	if l.job.Call != nil {
 		return g.call(ctx, l)
+	}
+	if g.Dispatch != nil {
+		if ctx.Err() != nil && !resumed {
+			return g.endUnstarted(l, pipeline.Cancelled, context.Cause(ctx).Error())
+		}
+		return g.dispatch(ctx, l)
 	}
 	if err := g.slots.Acquire(ctx, 1); err != nil {
 		return g.endUnstarted(l, pipeline.Cancelled, context.Cause(ctx).Error())

@@ -55,7 +55,9 @@ type Options struct {
 	Masker Masker
 	Keeper Keeper
 	// Groups are the concurrency groups, to be shared by all that must not run at the same time; nil: this run's own.
-	Groups *Groups
+	Groups Groups
+	// Dispatch runs the jobs elsewhere; Executor, Actions, Engine and Keeper are not used then. nil: they run here.
+	Dispatch Dispatcher
 	// Jobs is how many jobs run at a time; 0: one for each processor.
 	Jobs int
 	// InPlace runs all jobs in this folder instead of work copies.
@@ -112,9 +114,44 @@ type JobResult struct {
 // run are interrupted, steps and jobs whose condition asks for it still run. The error is only for a run that could not
 // be started; failures are in the Result.
 func Run(ctx context.Context, o Options, requests ...Request) (Result, error) {
-	if o.Executor == nil || o.Sink == nil {
+	if o.Executor == nil && o.Dispatch == nil || o.Sink == nil {
 		return Result{}, errors.New("run: an executor and a sink are required")
 	}
+	r := newRun(o)
+	start := r.Now()
+	first := Event{Type: RunStarted}
+	if len(requests) == 1 {
+		first.Run, first.Workflow = requests[0].Run.ID, requests[0].Pipeline.Name
+	}
+	r.emit(first)
+	var wg sync.WaitGroup
+	for i := range requests {
+		req := &requests[i]
+		r.hide(req)
+		wg.Go(func() { r.graph(req).execute(ctx) })
+	}
+	wg.Wait()
+	res := r.result(ctx)
+	last := Event{Type: RunFinished, Status: res.Status, Reason: res.Reason, Duration: r.Now().Sub(start).Seconds(), Run: first.Run, Workflow: first.Workflow}
+	r.emit(last)
+	return res, nil
+}
+
+// run is what all graphs of one Run share.
+type run struct {
+	Options
+	slots *semaphore.Weighted
+	// assigned: one leg of a run that is coordinated elsewhere, see RunAssigned.
+	assigned bool
+
+	failureMu sync.Mutex // one OnFailure at a time
+
+	mu   sync.Mutex
+	jobs []JobResult
+}
+
+// newRun fills in what the options leave open.
+func newRun(o Options) *run {
 	if o.Jobs <= 0 {
 		o.Jobs = runtime.NumCPU()
 	}
@@ -136,46 +173,25 @@ func Run(ctx context.Context, o Options, requests ...Request) (Result, error) {
 	if o.Cleanup == 0 {
 		o.Cleanup = DefaultCleanup
 	}
-	r := &run{Options: o, slots: semaphore.NewWeighted(int64(o.Jobs))}
-	start := o.Now()
-	first := Event{Type: RunStarted}
-	if len(requests) == 1 {
-		first.Run, first.Workflow = requests[0].Run.ID, requests[0].Pipeline.Name
-	}
-	r.emit(first)
-	var wg sync.WaitGroup
-	for i := range requests {
-		req := &requests[i]
-		r.Masker.Add(req.Run.Token)
-		if req.Secrets != nil {
-			for _, k := range req.Secrets.Keys() {
-				v, _ := req.Secrets.Get(k)
-				r.Masker.Add(pipeline.Text(v))
-			}
-		}
-		wg.Go(func() {
-			g := &graph{run: r, req: req, p: req.Pipeline, inputs: req.Inputs, secrets: req.Secrets, env: req.Env}
-			g.execute(ctx)
-		})
-	}
-	wg.Wait()
-	res := r.result(ctx)
-	last := Event{Type: RunFinished, Status: res.Status, Reason: res.Reason, Duration: o.Now().Sub(start).Seconds(), Run: first.Run, Workflow: first.Workflow}
-	r.emit(last)
-	return res, nil
+	return &run{Options: o, slots: semaphore.NewWeighted(int64(o.Jobs))}
 }
 
-// run is what all graphs of one Run share.
-type run struct {
-	Options
-	slots *semaphore.Weighted
-
-	failureMu sync.Mutex // one OnFailure at a time
-
-	mu   sync.Mutex
-	jobs []JobResult
+// hide masks the secrets of a request.
+func (r *run) hide(req *Request) {
+	r.Masker.Add(req.Run.Token)
+	if req.Secrets == nil {
+		return
+	}
+	for _, k := range req.Secrets.Keys() {
+		v, _ := req.Secrets.Get(k)
+		r.Masker.Add(pipeline.Text(v))
+	}
 }
 
+// graph returns the graph of a request's pipeline.
+func (r *run) graph(req *Request) *graph {
+	return &graph{run: r, req: req, p: req.Pipeline, inputs: req.Inputs, secrets: req.Secrets, env: req.Env}
+}
 func (r *run) emit(e Event) {
 	e.Time = r.Now()
 	r.Sink.Emit(e)
