@@ -3,7 +3,6 @@ package forge
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -151,11 +150,7 @@ func (c *Cache) repository(name string) (*cached, error) {
 		}, server), sha256.Sum256([]byte(base)))[:len(server)+9]
 	}
 	r.dir = filepath.Join(c.Dir, server, owner, repo)
-	if c.Token != "" && (u.Scheme == "https" || u.Scheme == "http") {
-		// In the environment, where other users do not see it, and for this server only.
-		basic := base64.StdEncoding.EncodeToString([]byte("x-access-token:" + c.Token))
-		r.env = []string{"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http." + u.Scheme + "://" + u.Host + "/.extraheader", "GIT_CONFIG_VALUE_0=Authorization: Basic " + basic}
-	}
+	r.env = credentials(base, c.Token)
 	return r, nil
 }
 
@@ -272,29 +267,7 @@ func (r *cached) remember(ref, text string) error {
 
 // lock keeps other processes from changing this repository's cache.
 func (r *cached) lock(ctx context.Context) (unlock func(), err error) {
-	if err := os.MkdirAll(r.dir, 0o755); err != nil {
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(r.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	locked := make(chan error, 1)
-	go func() { locked <- lockFile(f) }()
-	select {
-	case err := <-locked:
-		if err != nil {
-			f.Close()
-			return nil, fmt.Errorf("lock the cache: %w", err)
-		}
-		return func() { f.Close() }, nil
-	case <-ctx.Done():
-		go func() { // the lock may come yet
-			<-locked
-			f.Close()
-		}()
-		return nil, context.Cause(ctx)
-	}
+	return lockFolder(ctx, r.dir)
 }
 
 // export writes the files of a commit to their place.

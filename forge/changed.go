@@ -20,7 +20,7 @@ func (l *Local) ChangedFiles(ctx context.Context, base string) (files []string, 
 	if !l.HasCommit() {
 		return nil, false, nil
 	}
-	g := git{dir: l.Dir}
+	g := l.git()
 	diff := []string{"diff", "--name-only", "--no-renames", "-z", "--relative", "--no-ext-diff"}
 	switch {
 	case base == "" && len(l.Parents) == 0:
@@ -67,7 +67,7 @@ func (l *Local) fromDir(path string) (string, bool) {
 
 // resolveBranch returns the commit of a branch, as the remote has it or else as it is here; empty where there is none.
 func (l *Local) resolveBranch(ctx context.Context, name string) (string, error) {
-	return resolve(ctx, git{dir: l.Dir}, "refs/remotes/origin/"+name, "refs/heads/"+name)
+	return resolve(ctx, l.git(), "refs/remotes/origin/"+name, "refs/heads/"+name)
 }
 
 // resolve returns the commit that the first of the refs which exists stands for; empty where none does.

@@ -77,7 +77,7 @@ func (l *Local) head(ctx context.Context, o CheckOut) (head, error) {
 	case l.Branch != "" && (ref == l.Branch || ref == "refs/heads/"+l.Branch):
 		return head{commit: l.Commit, branch: l.Branch}, nil
 	case isCommit(ref):
-		commit, err := resolve(ctx, git{dir: l.Dir}, ref)
+		commit, err := resolve(ctx, l.git(), ref)
 		if err == nil && commit == "" {
 			err = fmt.Errorf("there is no commit %s here (git fetch may bring it)", ref)
 		}
@@ -99,7 +99,7 @@ func (l *Local) head(ctx context.Context, o CheckOut) (head, error) {
 			all = append(all, candidate{ref, head{}})
 		}
 		for _, c := range all {
-			commit, err := resolve(ctx, git{dir: l.Dir}, c.ref)
+			commit, err := resolve(ctx, l.git(), c.ref)
 			if err != nil {
 				return head{}, err
 			}

@@ -40,7 +40,9 @@ type Local struct {
 
 	// gitDir is the repository's own folder, common what linked work trees share.
 	gitDir, common string
-	changes        []change
+	// mirrored: the folder holds the files alone, and what git is asked goes to common.
+	mirrored bool
+	changes  []change
 }
 
 // change is a file that differs from the commit.
@@ -105,6 +107,14 @@ func OpenLocal(ctx context.Context, dir string) (*Local, error) {
 
 // IsRepository reports whether the folder is in a Git repository.
 func (l *Local) IsRepository() bool { return l.Top != "" }
+
+// git asks the repository.
+func (l *Local) git() git {
+	if l.mirrored {
+		return git{dir: l.common}
+	}
+	return git{dir: l.Dir}
+}
 
 // HasCommit reports whether there is a commit.
 func (l *Local) HasCommit() bool { return l.Commit != ZeroCommit }
