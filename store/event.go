@@ -70,7 +70,7 @@ func (db *DB) insertEvents(ctx context.Context, tx *Tx) error {
 		return nil
 	}
 	if db.Kind == PostgreSQL {
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", int64(eventLock)); err != nil {
+		if err := db.lock(ctx, tx.Tx, "events"); err != nil {
 			return err
 		}
 	}

@@ -38,6 +38,8 @@ type DB struct {
 	write *bun.DB
 	now   func() time.Time
 	pool  *pgxpool.Pool
+	// schema is PostgreSQL's one that the tables are in.
+	schema string
 
 	mu       sync.Mutex
 	watchers map[chan struct{}]struct{}
@@ -101,6 +103,14 @@ func (db *DB) openPostgreSQL(ctx context.Context, o Options) error {
 	handle := pgxstd.OpenDBFromPool(db.pool)
 	db.DB = bun.NewDB(handle, pgdialect.New())
 	db.write = db.DB
+	var schema sql.NullString
+	if err := db.pool.QueryRow(ctx, "SELECT current_schema()").Scan(&schema); err != nil {
+		return err
+	}
+	if !schema.Valid {
+		return errors.New("no schema of its search_path is there; make one, or let the URL name another: ?search_path=public")
+	}
+	db.schema = schema.String
 	return nil
 }
 
