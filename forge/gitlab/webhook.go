@@ -36,8 +36,8 @@ func Parse(header http.Header, body []byte, secret string, now time.Time) (*forg
 		return nil, forge.ErrSignature
 	}
 	// The idempotency key stays the same when a delivery is repeated.
-	for _, name := range []string{"Idempotency-Key", "X-Gitlab-Webhook-UUID", "X-Gitlab-Event-UUID"} {
-		if d.ID == "" && name != "X-Gitlab-Webhook-UUID" {
+	for _, name := range []string{"Idempotency-Key", "X-Gitlab-Event-UUID"} {
+		if d.ID == "" {
 			d.ID = header.Get(name)
 		}
 	}
