@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// world is the servers, a project of theirs, and what they have acknowledged.
+type world struct {
+	o       options
+	dir     string
+	ledger  string
+	servers []*server
+	client  *client
+
+	asked        int
+	acknowledged []string
+	slowest      time.Duration
+}
+
+// workflow is the pipeline: two legs at a time, one job after them, outputs between them. Each job writes its beginning and its end down
+// in a file that no server knows of.
+const workflow = `name: soak
+on: {workflow_dispatch: {}}
+jobs:
+  first:
+    runs-on: ubuntu-latest
+    strategy: {matrix: {leg: [1, 2]}}
+    outputs: {word: "${{ steps.say.outputs.word }}"}
+    steps:
+      - run: echo "begin $GITHUB_RUN_ID $GITHUB_RUN_ATTEMPT first-${{ matrix.leg }} $(date +%%s%%6N)" >> %[1]s
+      - id: say
+        run: |
+          for i in $(seq 1 20); do echo "line $i of ${{ matrix.leg }}"; done
+          echo "word=leg" >> "$GITHUB_OUTPUT"
+      - run: echo "end $GITHUB_RUN_ID $GITHUB_RUN_ATTEMPT first-${{ matrix.leg }} $(date +%%s%%6N)" >> %[1]s
+  last:
+    needs: first
+    runs-on: ubuntu-latest
+    steps:
+      - run: test "${{ needs.first.outputs.word }}" = leg
+      - run: echo "end $GITHUB_RUN_ID $GITHUB_RUN_ATTEMPT last $(date +%%s%%6N)" >> %[1]s
+`
+
+func newWorld(ctx context.Context, o options, dir string) (*world, error) {
+	w := &world{o: o, dir: dir, ledger: filepath.Join(dir, "ledger")}
+	project := filepath.Join(dir, "project")
+	file := filepath.Join(project, ".github", "workflows", "soak.yml")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, workflow, w.ledger), 0o644); err != nil {
+		return nil, err
+	}
+	for n := range o.servers {
+		s, err := newServer(o, filepath.Join(dir, fmt.Sprintf("server%d", n+1)))
+		if err != nil {
+			return nil, err
+		}
+		w.servers = append(w.servers, s)
+		if err := s.start(ctx); err != nil {
+			w.stop()
+			return nil, err
+		}
+	}
+	if err := w.prepare(ctx, project); err != nil {
+		w.stop()
+		return nil, err
+	}
+	return w, nil
+}
+
+// prepare signs in and makes the project.
+func (w *world) prepare(ctx context.Context, project string) error {
+	first := w.servers[0]
+	// The link comes just after the server is ready.
+	var link string
+	for range 200 {
+		first.mu.Lock()
+		link = first.link
+		first.mu.Unlock()
+		if link != "" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	var err error
+	if w.client, err = signIn(ctx, first.address, link); err != nil {
+		return err
+	}
+	p := map[string]any{"id": "soak", "name": "soak", "source": map[string]any{"url": project, "folder": true}}
+	if err := w.client.do(ctx, http.MethodPost, first.address, "/api/v1/projects", p, nil); err != nil {
+		return fmt.Errorf("make the project: %w", err)
+	}
+	return nil
+}
+
+// round asks for a run or two, and kills a server at a moment between now and o.longest.
+func (w *world) round(ctx context.Context, random *rand.Rand) error {
+	victim := w.servers[random.IntN(len(w.servers))]
+	until := time.Duration(random.Int64N(int64(w.o.longest)))
+	asks := 1 + random.IntN(2)
+	killed := make(chan error, 1)
+	go func() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(until):
+		}
+		killed <- victim.kill()
+	}()
+	for range asks {
+		w.ask(ctx, w.servers[random.IntN(len(w.servers))].address)
+	}
+	if err := <-killed; err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	began := time.Now()
+	if err := victim.start(ctx); err != nil {
+		return err
+	}
+	w.slowest = max(w.slowest, time.Since(began))
+	return nil
+}
+
+// ask asks for a run. What is acknowledged has to be there in the end; what is not may be or not, but not twice.
+func (w *world) ask(ctx context.Context, address string) {
+	w.asked++
+	var started struct {
+		Runs []struct {
+			ID string `json:"id"`
+		} `json:"runs"`
+	}
+	err := w.client.do(ctx, http.MethodPost, address, "/api/v1/projects/soak/runs", map[string]any{"file": ".github/workflows/soak.yml"}, &started,
+		"Idempotency-Key", fmt.Sprintf("ask-%d", w.asked))
+	if err != nil {
+		return // it was being killed
+	}
+	for _, r := range started.Runs {
+		w.acknowledged = append(w.acknowledged, r.ID)
+	}
+}
+
+// stop ends all servers.
+func (w *world) stop() error {
+	var errs []error
+	for _, s := range w.servers {
+		errs = append(errs, s.stop())
+	}
+	return errors.Join(errs...)
+}
