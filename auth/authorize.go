@@ -1,0 +1,96 @@
+package auth
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gantry-ops/gantry/store"
+)
+
+// Kinds of identities.
+const (
+	KindAccount = "account"
+	KindToken   = "token"
+	KindRunner  = "runner"
+)
+
+// place is what an action is decided for: the project, or the server.
+func place(action Action, project string) string {
+	if project == "" || actions[action] {
+		return AllProjects
+	}
+	return project
+}
+
+// Authorize decides whether an identity may do something in a project, or on the server (project "" or AllProjects). Actions that are
+// the server's are decided for the server whatever the project. It returns nil or a *RefusedError, and records the refusal. A nil
+// identity is refused everything.
+func (s *Service) Authorize(ctx context.Context, id *Identity, action Action, project string) error {
+	if s.Allowed(id, action, project) {
+		return nil
+	}
+	project = place(action, project)
+	actor := anonymous
+	if id != nil {
+		actor = id.Actor
+	}
+	e := store.Event{Type: eventAccessRefused, Actor: actor, Subject: string(action)}
+	if project != AllProjects {
+		e.Project = project
+	}
+	s.refusals.record(ctx, e, refusal{Reason: "role", Action: action})
+	return &RefusedError{Actor: actor, Action: action, Project: project}
+}
+
+// Allowed is Authorize for who only wants to know: nothing is recorded.
+func (s *Service) Allowed(id *Identity, action Action, project string) bool {
+	return id != nil && newJudge(id).allows(action, place(action, project))
+}
+
+// Permissions returns what an identity may do: on the server, under AllProjects, and in each project that its grants or its token name.
+// What it may do in all projects is under AllProjects too, and repeated for those projects only.
+func (s *Service) Permissions(id *Identity) map[string][]Action {
+	ofProject, ofServer := Actions()
+	j := newJudge(id)
+	out := map[string][]Action{AllProjects: {}}
+	for _, a := range slices.Concat(ofProject, ofServer) {
+		if j.allows(a, AllProjects) {
+			out[AllProjects] = append(out[AllProjects], a)
+		}
+	}
+	for _, p := range named(id) {
+		out[p] = []Action{}
+		for _, a := range ofProject {
+			if j.allows(a, p) {
+				out[p] = append(out[p], a)
+			}
+		}
+	}
+	return out
+}
+
+// ReadableProjects returns the IDs of the projects that an identity may read, sorted; nil: all of them. An empty list is not nil.
+func (s *Service) ReadableProjects(id *Identity) []string {
+	j := newJudge(id)
+	if j.allows(ProjectRead, AllProjects) {
+		return nil
+	}
+	out := []string{}
+	for _, p := range named(id) {
+		if j.allows(ProjectRead, p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// named are the projects that an identity's grants or restrictions name, sorted.
+func named(id *Identity) []string {
+	var out []string
+	for _, g := range id.Grants {
+		out = append(out, g.Project)
+	}
+	out = append(out, id.Projects...)
+	slices.Sort(out)
+	return slices.DeleteFunc(slices.Compact(out), func(p string) bool { return p == AllProjects })
+}
