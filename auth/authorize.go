@@ -44,24 +44,25 @@ func (s *Service) Authorize(ctx context.Context, id *Identity, action Action, pr
 
 // Allowed is Authorize for who only wants to know: nothing is recorded.
 func (s *Service) Allowed(id *Identity, action Action, project string) bool {
-	return id != nil && newJudge(id).allows(action, place(action, project))
+	return id != nil && newJudge(id, place(action, project)).allows(action)
 }
 
 // Permissions returns what an identity may do: on the server, under AllProjects, and in each project that its grants or its token name.
 // What it may do in all projects is under AllProjects too, and repeated for those projects only.
 func (s *Service) Permissions(id *Identity) map[string][]Action {
 	ofProject, ofServer := Actions()
-	j := newJudge(id)
 	out := map[string][]Action{AllProjects: {}}
+	everywhere := newJudge(id, AllProjects)
 	for _, a := range slices.Concat(ofProject, ofServer) {
-		if j.allows(a, AllProjects) {
+		if everywhere.allows(a) {
 			out[AllProjects] = append(out[AllProjects], a)
 		}
 	}
 	for _, p := range named(id) {
 		out[p] = []Action{}
+		here := newJudge(id, p)
 		for _, a := range ofProject {
-			if j.allows(a, p) {
+			if here.allows(a) {
 				out[p] = append(out[p], a)
 			}
 		}
@@ -71,13 +72,12 @@ func (s *Service) Permissions(id *Identity) map[string][]Action {
 
 // ReadableProjects returns the IDs of the projects that an identity may read, sorted; nil: all of them. An empty list is not nil.
 func (s *Service) ReadableProjects(id *Identity) []string {
-	j := newJudge(id)
-	if j.allows(ProjectRead, AllProjects) {
+	if s.Allowed(id, ProjectRead, AllProjects) {
 		return nil
 	}
 	out := []string{}
 	for _, p := range named(id) {
-		if j.allows(ProjectRead, p) {
+		if s.Allowed(id, ProjectRead, p) {
 			out = append(out, p)
 		}
 	}

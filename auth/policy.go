@@ -74,21 +74,27 @@ func (a Action) family() string {
 	return f
 }
 
-// judge is an identity in the policies' words. It is made once for as many questions as there are.
+// judge is an identity in one place, a project or the server, in the policies' words.
 type judge struct {
 	principal types.Entity
+	resource  types.EntityUID
 	token     types.Record
 	restrict  bool
 }
 
-func newJudge(id *Identity) *judge {
-	j := &judge{}
+// newJudge leaves out the grants on other projects: a project lies in the server and in nothing else, so they cannot matter to any
+// policy, and somebody may have hundreds.
+func newJudge(id *Identity, project string) *judge {
+	j := &judge{resource: types.NewEntityUID(typeProject, types.String(project))}
 	if id.Kind == KindRunner {
 		j.principal = types.Entity{UID: types.NewEntityUID(typeRunner, types.String(id.Runner))}
 		return j
 	}
 	roles := map[Role][]types.Value{}
 	for _, g := range id.Grants {
+		if g.Project != project && g.Project != AllProjects {
+			continue
+		}
 		roles[g.Role] = append(roles[g.Role], types.NewEntityUID(typeProject, types.String(g.Project)))
 	}
 	attributes := types.RecordMap{}
@@ -124,7 +130,7 @@ func (j *judge) Get(uid types.EntityUID) (types.Entity, bool) {
 }
 
 // request is a question in the policies' words.
-func (j *judge) request(a Action, project string) types.Request {
+func (j *judge) request(a Action) types.Request {
 	context := types.RecordMap{"action": types.String(a), "family": types.String(a.family())}
 	if j.restrict {
 		context["token"] = j.token
@@ -132,16 +138,16 @@ func (j *judge) request(a Action, project string) types.Request {
 	return types.Request{
 		Principal: j.principal.UID,
 		Action:    types.NewEntityUID(typeAction, types.String(a)),
-		Resource:  types.NewEntityUID(typeProject, types.String(project)),
+		Resource:  j.resource,
 		Context:   types.NewRecord(context),
 	}
 }
 
 // allows decides. A policy that cannot be evaluated allows nothing: a forbid that failed would otherwise be missing.
-func (j *judge) allows(a Action, project string) bool {
+func (j *judge) allows(a Action) bool {
 	if _, known := actions[a]; !known {
 		return false
 	}
-	decision, diagnostic := cedar.Authorize(policies, j, j.request(a, project))
+	decision, diagnostic := cedar.Authorize(policies, j, j.request(a))
 	return decision == cedar.Allow && len(diagnostic.Errors) == 0
 }

@@ -69,9 +69,9 @@ func TestQuestionsFitSchema(t *testing.T) {
 		{Kind: KindToken, Account: "ann", Scopes: []string{"run"}, Projects: []string{"web"}},
 		{Kind: KindRunner, Runner: "r1"},
 	} {
-		j := newJudge(id)
+		j := newJudge(id, "web")
 		for a := range actions {
-			if err := v.Request(j.request(a, "web")); err != nil {
+			if err := v.Request(j.request(a)); err != nil {
 				t.Errorf("%s, %s: %v", id.Kind, a, err)
 			}
 		}
@@ -121,20 +121,20 @@ func TestMatrix(t *testing.T) {
 		cell := func(id func(project string) *Identity) {
 			text := ""
 			at := place(a, "web")
-			if newJudge(id("web")).allows(a, at) {
+			if newJudge(id("web"), at).allows(a) {
 				text += "p"
 			}
-			if newJudge(id("other")).allows(a, "web") && !actions[a] {
+			if newJudge(id("other"), "web").allows(a) && !actions[a] {
 				t.Errorf("a grant on another project gives %s", a)
 			}
-			if newJudge(id("web")).allows(a, AllProjects) && !actions[a] {
+			if newJudge(id("web"), AllProjects).allows(a) && !actions[a] {
 				t.Errorf("a grant on a project gives %s on the server", a)
 			}
-			if newJudge(id(AllProjects)).allows(a, at) {
+			if newJudge(id(AllProjects), at).allows(a) {
 				text += "s"
 			}
 			// event:read is for both; on the server it is another matter.
-			if a == EventRead && newJudge(id(AllProjects)).allows(a, AllProjects) {
+			if a == EventRead && newJudge(id(AllProjects), AllProjects).allows(a) {
 				text += " and *"
 			}
 			fmt.Fprintf(&b, "%-11s", text)
@@ -146,7 +146,7 @@ func TestMatrix(t *testing.T) {
 		}
 		cell(func(string) *Identity { return &Identity{Kind: KindAccount, Account: "ann"} })
 		runner := ""
-		if newJudge(&Identity{Kind: KindRunner, Runner: "r1"}).allows(a, place(a, "web")) {
+		if newJudge(&Identity{Kind: KindRunner, Runner: "r1"}, place(a, "web")).allows(a) {
 			runner = "yes"
 		}
 		b.WriteString(runner + "\n")
@@ -203,23 +203,23 @@ func TestTokensRestrict(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			id := &Identity{Kind: KindToken, Account: "ann", Grants: grants, Scopes: tt.scopes, Projects: tt.projects}
-			if got := newJudge(id).allows(tt.action, tt.project); got != tt.want {
+			if got := newJudge(id, tt.project).allows(tt.action); got != tt.want {
 				t.Errorf("got %v", got)
 			}
 		})
 	}
 	// A token gives nothing that the account has not.
 	id := &Identity{Kind: KindToken, Account: "ann", Grants: []Grant{{"web", Viewer}}, Scopes: []string{"run"}}
-	if newJudge(id).allows(RunStart, "web") {
+	if newJudge(id, "web").allows(RunStart) {
 		t.Error("a scope gives what the account may not")
 	}
 }
 
 // TestEvaluationErrorsRefuse: a policy that fails could be the forbid that matters.
 func TestEvaluationErrorsRefuse(t *testing.T) {
-	j := newJudge(&Identity{Kind: KindAccount, Account: "ann", Grants: []Grant{{AllProjects, Admin}}})
+	j := newJudge(&Identity{Kind: KindAccount, Account: "ann", Grants: []Grant{{AllProjects, Admin}}}, "web")
 	j.principal.Attributes = types.NewRecord(types.RecordMap{"admin": types.NewSet(server)}) // the others are missing
-	if j.allows(RunRead, "web") {
+	if j.allows(RunRead) {
 		t.Error("allowed although policies could not be evaluated")
 	}
 }
