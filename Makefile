@@ -11,9 +11,21 @@ export GOTOOLCHAIN = local
 SHELL       = /bin/bash
 .SHELLFLAGS = -euo pipefail -c
 
-.PHONY: all build test conformance bench lint fuzz clean
+.PHONY: all ui build up test conformance bench soak lint fuzz clean
 
-all: lint build test
+all: lint ui build test
+
+up: ui build ## starts the server with the example in it; its address is printed
+	./bin/gantry up --demo $(UPFLAGS)
+
+# The browser's half is built by npm and embedded by the next build. A binary without it works, and says how to get it.
+UI_SOURCES = $(shell find web -path web/node_modules -prune -o -path web/dist -prune -o -type f ! -name '*.go' -print)
+
+ui: web/dist/index.html ## the browser's half of the server
+
+web/dist/index.html: $(UI_SOURCES)
+	cd web && npm ci --no-audit --no-fund --loglevel=error && npm run build
+	touch $@
 
 build: ## bin/gantry, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gantry ./cmd/gantry
@@ -27,6 +39,10 @@ conformance: ## the vendors' cases, a line a kind; GANTRY_CONFORMANCE names the 
 
 bench: build ## measures against the budgets, see bench/README.md
 	$(GO) run ./bench -gantry bin/gantry $(BENCHFLAGS)
+
+ROUNDS ?= 1000
+soak: build ## kills servers ROUNDS times and looks whether anything was lost, see soak/main.go
+	$(GO) run ./soak -gantry bin/gantry -rounds $(ROUNDS) $(SOAKFLAGS)
 
 lint: ## format, vet, layers
 	@unformatted=$$(find . -name testdata -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
@@ -45,4 +61,5 @@ fuzz: ## each fuzz target for FUZZTIME
 	done
 
 clean:
-	rm -rf bin dist
+	rm -rf bin web/node_modules
+	find web/dist -mindepth 1 ! -name .gitkeep -delete

@@ -46,6 +46,11 @@ var house = []room{
 		why:   "bench measures the binary from outside, and the parser and planner in-process",
 	},
 	{
+		dir:       "soak",
+		libraries: []string{"github.com/jackc/pgx/v5"},
+		why:       "soak sees the binary and its API from outside",
+	},
+	{
 		dir: "examples",
 		why: "examples are users: they see the binary and nothing else",
 	},

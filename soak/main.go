@@ -61,6 +61,17 @@ func run(ctx context.Context, o options) (err error) {
 	if o.gantry, err = filepath.Abs(o.gantry); err != nil {
 		return err
 	}
+	if o.db != "" {
+		var drop func() error
+		if o.db, drop, err = freshSchema(ctx, o.db); err != nil {
+			return err
+		}
+		defer func() {
+			if e := drop(); err == nil {
+				err = e
+			}
+		}()
+	}
 	dir, err := os.MkdirTemp("", "gantry-soak-")
 	if err != nil {
 		return err
