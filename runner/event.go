@@ -35,6 +35,8 @@ type Event struct {
 	Job   string `json:"job,omitempty"`
 	JobID string `json:"job_id,omitempty"`
 	Leg   string `json:"leg,omitempty"`
+	// Path is the path of keys with legs, as in [Assignment.ID]. It is for whoever coordinates the run, and not part of the JSON form.
+	Path string `json:"-"`
 	// Step is the display name, StepID the ID, Number the place among the job's steps, from 1.
 	Step   string `json:"step,omitempty"`
 	StepID string `json:"step_id,omitempty"`

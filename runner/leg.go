@@ -52,7 +52,7 @@ func (l *leg) stop() Stop { return Stop{Job: l.job.Key, Leg: l.as, Upstream: l.s
 
 // head returns what all events of a leg have in common.
 func (g *graph) head(l *leg) Event {
-	return Event{Run: g.req.Run.ID, Workflow: g.req.Pipeline.Name, Job: l.name, JobID: l.key, Leg: l.suffix}
+	return Event{Run: g.req.Run.ID, Workflow: g.req.Pipeline.Name, Job: l.name, JobID: l.key, Leg: l.suffix, Path: l.id}
 }
 
 // finishUnstarted tells of a job or leg that ended without having started.
