@@ -285,9 +285,11 @@ type Trigger struct {
 	// File restricts to one pipeline (manual, schedule); Inputs are a person's.
 	File   string            `json:"file,omitempty"`
 	Inputs map[string]string `json:"inputs,omitempty"`
-	// Actor as events name it, ActorName for people.
+	// Actor as events name it, ActorName for people. Account is the account behind it, where there is one: by it is known who may
+	// not approve.
 	Actor     string `json:"actor"`
 	ActorName string `json:"actor_name"`
+	Account   string `json:"account,omitempty"`
 	// Payload is the forge's own document, where there is one.
 	Payload json.RawMessage `json:"payload,omitempty"`
 	// Delivery identifies the report: the same one starts nothing twice. Empty: none.

@@ -8,6 +8,9 @@ type By struct {
 	Actor string
 	// Name is shown to people.
 	Name string
+	// Account is the name of the account behind a session or a token; empty where there is none. Two decisions of one account are
+	// those of one person, however it has signed in.
+	Account string
 }
 
 // InvalidError is input that cannot be accepted, and where.
