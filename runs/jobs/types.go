@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"github.com/gantry-ops/gantry/pipeline"
+	"github.com/gantry-ops/gantry/runs/logs"
 	"github.com/gantry-ops/gantry/store"
 )
 
@@ -149,19 +150,7 @@ type Runner struct {
 }
 
 // LogLine is one line of a job's log.
-type LogLine struct {
-	// N numbers the lines of the job from 1.
-	N    int64      `json:"n"`
-	Time store.Time `json:"t"`
-	// Step is the number of the step; 0: the job itself.
-	Step int `json:"s"`
-	// Group is "begin" or "end" on lines that open and close a foldable group; Text is the title then.
-	Group string `json:"g,omitempty"`
-	// Notice: what Gantry itself says.
-	Notice bool `json:"i,omitempty"`
-	// Text has its ANSI colours, and no line end.
-	Text string `json:"x"`
-}
+type LogLine = logs.Line
 
 // MaxTries is how often a job is handed out whose workers vanish.
 const MaxTries = 5
