@@ -77,10 +77,10 @@ type counted struct {
 
 // refusals writes them. It is safe for concurrent use.
 type refusals struct {
-	db  *store.DB
 	now func() time.Time
 	log *slog.Logger
-	// later calls a function after a time; tests have their own.
+	// sink writes a list as one transaction, later calls a function after a time; tests have their own.
+	sink  func(context.Context, []*counted) error
 	later func(time.Duration, func())
 
 	mu     sync.Mutex
@@ -91,8 +91,18 @@ type refusals struct {
 }
 
 func newRefusals(db *store.DB, now func() time.Time, log *slog.Logger) *refusals {
-	return &refusals{db: db, now: now, log: log, kinds: map[kind]*counted{}, writes: refusalBurst, at: now(),
-		later: func(d time.Duration, f func()) { time.AfterFunc(d, f) }}
+	return &refusals{now: now, log: log, kinds: map[kind]*counted{}, writes: refusalBurst, at: now(),
+		later: func(d time.Duration, f func()) { time.AfterFunc(d, f) },
+		sink: func(ctx context.Context, list []*counted) error {
+			return db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+				for _, c := range list {
+					if err := tx.Append(c.event, c.data); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}}
 }
 
 // record writes or counts a refusal. That it cannot be written does not make what was refused allowed: it is logged.
@@ -177,14 +187,7 @@ func (r *refusals) write(ctx context.Context, list []*counted) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	err := r.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		for _, c := range list {
-			if err := tx.Append(c.event, c.data); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	err := r.sink(ctx, list)
 	if err != nil {
 		for _, c := range list {
 			r.log.Error("a refusal could not be written to the audit trail", "error", err, "event", c.event.Type, "actor", c.event.Actor,
