@@ -157,7 +157,7 @@ var house = []room{
 	{
 		dir:       "auth",
 		rooms:     []string{"store"},
-		libraries: []string{"github.com/uptrace/bun", "github.com/cedar-policy/cedar-go", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", "golang.org/x/crypto", "golang.org/x/time", "github.com/google/uuid"},
+		libraries: []string{"github.com/uptrace/bun", "github.com/cedar-policy/cedar-go", "github.com/coreos/go-oidc/v3", "golang.org/x/oauth2", "golang.org/x/crypto", "golang.org/x/text/unicode/norm"},
 		never:     []string{"os/exec"},
 		why:       "who may what is decided in one place, which knows none of the things that it is about",
 	},
