@@ -57,6 +57,8 @@ type Artifacts struct {
 	dir   string
 	now   func() time.Time
 	sweep sync.Once
+	// remote is where the artifacts are as well; nil: nowhere, see OpenRemoteArtifacts.
+	remote *sharing
 }
 
 // OpenArtifacts returns the store in a folder, which is made when something is first stored. now is the clock; nil: time.Now.
@@ -75,6 +77,14 @@ func (s *Artifacts) RunDir(run string) string { return filepath.Join(s.dir, file
 
 // List returns the artifacts of a run that have not expired, by name. A run without any is no error.
 func (s *Artifacts) List(run string) ([]Artifact, error) {
+	if err := s.bring(run, ""); err != nil {
+		return nil, err
+	}
+	return s.listed(run)
+}
+
+// listed are those in the folder.
+func (s *Artifacts) listed(run string) ([]Artifact, error) {
 	dir := s.RunDir(run)
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -109,12 +119,18 @@ func (s *Artifacts) Find(run, pattern string) ([]Artifact, error) {
 	if !doublestar.ValidatePattern(pattern) {
 		return nil, fmt.Errorf("pattern %q is not valid", pattern)
 	}
-	all, err := s.List(run)
+	if err := s.bring(run, pattern); err != nil {
+		return nil, err
+	}
+	all, err := s.listed(run)
 	return slices.DeleteFunc(all, func(a Artifact) bool { ok, _ := doublestar.Match(pattern, a.Name); return !ok }), err
 }
 
 // Get returns an artifact by name; fs.ErrNotExist where there is none or it has expired.
 func (s *Artifacts) Get(run, name string) (Artifact, error) {
+	if err := s.bringOne(run, name); err != nil {
+		return Artifact{}, err
+	}
 	a, err := s.read(filepath.Join(s.RunDir(run), fileName(name)))
 	if err == nil && !s.now().Before(a.Expires) {
 		err = fmt.Errorf("artifact %q has expired: %w", name, fs.ErrNotExist)
@@ -124,6 +140,16 @@ func (s *Artifacts) Get(run, name string) (Artifact, error) {
 
 // Delete removes an artifact; fs.ErrNotExist where there is none.
 func (s *Artifacts) Delete(run, name string) error {
+	if s.remote != nil {
+		known, err := s.remote.forget(run, name)
+		if err != nil {
+			return fmt.Errorf("delete artifact %q: %w", name, err)
+		}
+		if err := discard(filepath.Join(s.RunDir(run), fileName(name))); !known || !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
 	return discard(filepath.Join(s.RunDir(run), fileName(name)))
 }
 

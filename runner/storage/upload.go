@@ -35,6 +35,8 @@ type Upload struct {
 	name    string
 	o       ArtifactOptions
 	staging *staging
+	// fetched: it comes from the remote, and is not put there.
+	fetched bool
 }
 
 // Create begins an artifact. It returns [ErrArtifactExists] at once where that can be told already.
@@ -111,6 +113,14 @@ func (u *Upload) Commit() (Artifact, error) {
 	a := Artifact{
 		ID: newID(now), Run: u.run, Job: u.o.Job, Name: u.name, File: u.fileName(), Zip: u.o.Raw == "", Files: u.o.Files,
 		Size: size, SHA256: digest, Created: now, Expires: now.Add(min(keep, MaxRetention)),
+	}
+	if h := u.store.remote; h != nil {
+		a.ID = remoteID(a)
+		if !u.fetched {
+			if err := h.put(a, u.Path()); err != nil {
+				return Artifact{}, fmt.Errorf("store artifact %q: %w", u.name, err)
+			}
+		}
 	}
 	if err := writeJSON(filepath.Join(u.staging.dir, artifactFile), a); err != nil {
 		return Artifact{}, fmt.Errorf("store artifact %q: %w", u.name, err)
