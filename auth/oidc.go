@@ -33,7 +33,7 @@ type OIDC struct {
 	// read. Grants by groups are brought up to date at each sign-in; other grants are left alone.
 	GroupsClaim string
 	Groups      map[string][]Grant
-	// Client makes the requests; nil: one with a timeout of 10 s.
+	// Client makes the requests; nil: a plain one. Without a timeout it gets one of 10 s.
 	Client *http.Client
 }
 
@@ -50,7 +50,14 @@ type provider struct {
 
 	mu       sync.Mutex
 	endpoint *oidc.Provider
+	style    oauth2.AuthStyle
+	// failed is why it could not be asked at the time at.
+	failed error
+	at     time.Time
 }
+
+// askAgain is how long a provider that could not be asked is left alone: sign-ins fail at once meanwhile, in place of all waiting for it.
+const askAgain = 5 * time.Second
 
 func newProvider(o OIDC) (*provider, error) {
 	u, err := url.Parse(o.Issuer)
@@ -76,9 +83,12 @@ func newProvider(o OIDC) (*provider, error) {
 	if o.GroupsClaim == "" {
 		o.GroupsClaim = "groups"
 	}
-	client := http.Client{Timeout: 10 * time.Second}
+	client := http.Client{}
 	if o.Client != nil {
 		client = *o.Client
+	}
+	if client.Timeout == 0 {
+		client.Timeout = 10 * time.Second
 	}
 	client.Transport = bounded{client.Transport}
 	return &provider{OIDC: o, client: &client}, nil
@@ -107,17 +117,33 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// discover asks the provider about itself, once it has answered never again.
-func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
+// discover asks the provider about itself; once it has answered never again.
+func (p *provider) discover(ctx context.Context, now time.Time) (*oidc.Provider, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.endpoint != nil {
 		return p.endpoint, nil
 	}
+	if p.failed != nil && now.Sub(p.at) < askAgain {
+		return nil, p.failed
+	}
 	// The keys are fetched with this context later on, so it must not end with the request.
 	e, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), p.client), p.Issuer)
+	var more struct {
+		Methods []string `json:"token_endpoint_auth_methods_supported"`
+	}
+	if err == nil {
+		err = e.Claims(&more)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("ask %s about itself: %w", p.Name, err)
+		p.failed, p.at = fmt.Errorf("ask %s about itself: %w", p.Name, err), now
+		return nil, p.failed
+	}
+	// How to prove who this server is (OpenID Connect Discovery 1.0, section 3: basic where nothing is said). Trying both in turn would
+	// spend the code, which can be used once, on the wrong one.
+	p.style = oauth2.AuthStyleInHeader
+	if p.ClientSecret == "" || len(more.Methods) > 0 && !slices.Contains(more.Methods, "client_secret_basic") {
+		p.style = oauth2.AuthStyleInParams
 	}
 	p.endpoint = e
 	return e, nil
@@ -126,7 +152,9 @@ func (p *provider) discover(ctx context.Context) (*oidc.Provider, error) {
 func (p *provider) oauth2(e *oidc.Provider, server *url.URL) *oauth2.Config {
 	back := *server
 	back.Path, back.RawQuery, back.Fragment = strings.TrimSuffix(back.Path, "/")+oidcPath, "", ""
-	return &oauth2.Config{ClientID: p.ClientID, ClientSecret: p.ClientSecret, Endpoint: e.Endpoint(), RedirectURL: back.String(),
+	endpoint := e.Endpoint()
+	endpoint.AuthStyle = p.style
+	return &oauth2.Config{ClientID: p.ClientID, ClientSecret: p.ClientSecret, Endpoint: endpoint, RedirectURL: back.String(),
 		Scopes: append([]string{oidc.ScopeOpenID, oidc.ScopeProfile, oidc.ScopeEmail}, p.Scopes...)}
 }
 
@@ -147,7 +175,7 @@ func (s *Service) StartOIDC(ctx context.Context, returnTo string) (redirect stri
 	if s.oidc == nil {
 		return "", nil, errNoOIDC
 	}
-	e, err := s.oidc.discover(ctx)
+	e, err := s.oidc.discover(ctx, s.o.Now())
 	if err != nil {
 		return "", nil, err
 	}
@@ -232,7 +260,7 @@ func (s *Service) identify(ctx context.Context, r *http.Request) (flow, *person,
 	if q.Get("code") == "" {
 		return flow{}, nil, badOIDC("the provider has sent no code")
 	}
-	e, err := s.oidc.discover(ctx)
+	e, err := s.oidc.discover(ctx, s.o.Now())
 	if err != nil {
 		return flow{}, nil, err
 	}
