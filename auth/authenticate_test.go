@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gantry-ops/gantry/store"
+	"github.com/gantry-ops/gantry/store/storetest"
 )
 
 func TestSessionsExpire(t *testing.T) {
@@ -372,4 +373,83 @@ func TestAuthorizeRecords(t *testing.T) {
 			"access.refused in web of run:read by anonymous: role",
 		})
 	})
+}
+
+func TestNobodyMayNothing(t *testing.T) {
+	f := lite(t)
+	if got := f.Permissions(nil); len(got) != 1 || len(got[AllProjects]) != 0 {
+		t.Errorf("got %v", got)
+	}
+	if got := f.ReadableProjects(nil); got == nil || len(got) != 0 {
+		t.Errorf("got %#v", got)
+	}
+	var refused *RefusedError
+	if _, _, err := f.CreateToken(t.Context(), nil, NewToken{Name: "ci"}); !errors.As(err, &refused) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := f.ChangePassword(t.Context(), home, nil, goodPassword, "another handful of words"); !errors.As(err, &refused) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestPublicOrigin: behind a proxy that changes Host, the server's URL is its origin.
+func TestPublicOrigin(t *testing.T) {
+	for url, origin := range map[string]string{"https://CI.example.com:443/": "https://ci.example.com", "http://ci.example.com:8080": "http://ci.example.com:8080"} {
+		f := lite(t, func(o *Options) { o.URL = url })
+		for from, want := range map[string]error{origin: nil, "https://example.org": ErrCSRF} {
+			r := request("POST", func(r *http.Request) { r.Host = "10.0.0.7:9000"; r.Header.Set("Origin", from) })
+			if err := f.CheckOrigin(r); !errors.Is(err, want) {
+				t.Errorf("%s from %s: got %v", url, from, err)
+			}
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	db := storetest.Open(t)
+	for name, o := range map[string]Options{
+		"a URL without a scheme":     {URL: "ci.example.com"},
+		"a URL of another scheme":    {URL: "ftp://ci.example.com"},
+		"a URL that is none":         {URL: "https://\x7f"},
+		"a cost beyond all":          {Cost: Cost{Time: 1, Memory: 1 << 30, Threads: 1}},
+		"OpenID Connect without URL": {OIDC: &OIDC{Issuer: "https://id.example.com", ClientID: "x"}},
+		"OpenID Connect unencrypted": {URL: "https://ci.example.com", OIDC: &OIDC{Issuer: "http://id.example.com", ClientID: "x"}},
+	} {
+		if _, err := New(t.Context(), db, o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// BenchmarkAuthenticate is what each request pays, for a session and for a token.
+func BenchmarkAuthenticate(b *testing.B) {
+	s, err := New(b.Context(), storetest.Open(b), Options{Cost: cheap})
+	if err != nil {
+		b.Fatal(err)
+	}
+	grants := []Grant{{"web", Developer}, {"api", Viewer}, {"docs", Viewer}}
+	if _, err := s.CreateAccount(b.Context(), "gantry", NewAccount{Name: "ann", Password: goodPassword, Grants: grants}); err != nil {
+		b.Fatal(err)
+	}
+	in, err := s.Login(b.Context(), home, "ann", goodPassword)
+	if err != nil {
+		b.Fatal(err)
+	}
+	token, _, err := s.CreateToken(b.Context(), in.Identity, NewToken{Name: "ci"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, r := range map[string]*http.Request{
+		"session": request("GET", func(r *http.Request) { r.AddCookie(in.Cookie) }),
+		"token":   request("GET", func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.Authenticate(b.Context(), r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -50,8 +50,11 @@ func (s *Service) Allowed(id *Identity, action Action, project string) bool {
 // Permissions returns what an identity may do: on the server, under AllProjects, and in each project that its grants or its token name.
 // What it may do in all projects is under AllProjects too, and repeated for those projects only.
 func (s *Service) Permissions(id *Identity) map[string][]Action {
-	ofProject, ofServer := Actions()
 	out := map[string][]Action{AllProjects: {}}
+	if id == nil {
+		return out
+	}
+	ofProject, ofServer := Actions()
 	everywhere := newJudge(id, AllProjects)
 	for _, a := range slices.Concat(ofProject, ofServer) {
 		if everywhere.allows(a) {
@@ -76,6 +79,9 @@ func (s *Service) ReadableProjects(id *Identity) []string {
 		return nil
 	}
 	out := []string{}
+	if id == nil {
+		return out
+	}
 	for _, p := range named(id) {
 		if s.Allowed(id, ProjectRead, p) {
 			out = append(out, p)

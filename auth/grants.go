@@ -27,7 +27,7 @@ func setGrants(ctx context.Context, tx *store.Tx, actor, account string, grants 
 		if _, err := tx.NewDelete().Model(&r).WherePK().Exec(ctx); err != nil {
 			return fmt.Errorf("take a grant: %w", err)
 		}
-		if err := appendGrant(tx, "grant.taken", actor, account, g, r.ByGroup); err != nil {
+		if err := appendGrant(tx, eventGrantTaken, actor, account, g, r.ByGroup); err != nil {
 			return err
 		}
 	}
@@ -36,7 +36,7 @@ func setGrants(ctx context.Context, tx *store.Tx, actor, account string, grants 
 		if _, err := tx.NewInsert().Model(row).Exec(ctx); err != nil {
 			return fmt.Errorf("give a grant: %w", err)
 		}
-		if err := appendGrant(tx, "grant.given", actor, account, g, byGroup); err != nil {
+		if err := appendGrant(tx, eventGrantGiven, actor, account, g, byGroup); err != nil {
 			return err
 		}
 	}
@@ -70,7 +70,7 @@ func (s *Service) RemoveProject(ctx context.Context, tx *store.Tx, actor, projec
 		if _, err := tx.NewDelete().Model(&r).WherePK().Exec(ctx); err != nil {
 			return fmt.Errorf("take a grant: %w", err)
 		}
-		if err := appendGrant(tx, "grant.taken", actor, r.Account, Grant{Project: r.Project, Role: r.Role}, r.ByGroup); err != nil {
+		if err := appendGrant(tx, eventGrantTaken, actor, r.Account, Grant{Project: r.Project, Role: r.Role}, r.ByGroup); err != nil {
 			return err
 		}
 	}

@@ -51,11 +51,12 @@ func (s *Service) verify(ctx context.Context, from Client, name, password string
 		return nil, false, err
 	}
 	stored := ""
-	// What is typed into the wrong field may be a password: only names of accounts go to the audit trail.
+	// What is typed into the wrong field may be a password: only names of accounts go to the audit trail. But each name that is unknown is
+	// counted by itself, as those that are known: if it took one write fewer, the time would tell that there is no such account.
 	e := store.Event{Type: eventLoginRefused, Actor: anonymous}
-	reason := "unknown"
+	data := refusal{Reason: "unknown", Address: from.text(), apart: hashSecret(name)}
 	if row != nil {
-		stored, e.Subject, reason = row.Password, row.Name, "password"
+		stored, e.Subject, data.Reason = row.Password, row.Name, "password"
 	}
 	same, outdated, err := s.hasher.compare(ctx, stored, password)
 	if err != nil {
@@ -63,7 +64,7 @@ func (s *Service) verify(ctx context.Context, from Client, name, password string
 		return nil, false, err
 	}
 	if !same {
-		s.refused(ctx, from, e, reason, "")
+		s.refusals.record(ctx, e, data)
 		return nil, false, ErrBadCredentials
 	}
 	if row.Disabled {
@@ -113,8 +114,8 @@ func (s *Service) Login(ctx context.Context, from Client, name, password string)
 // ChangePassword sets an account's own password and ends all of its sessions; the identity's own goes on with the new cookie that is
 // returned. The errors are ErrBadCredentials where the old one is wrong, *LimitedError, *InvalidError, and *RefusedError for tokens.
 func (s *Service) ChangePassword(ctx context.Context, from Client, id *Identity, old, password string) (*SignIn, error) {
-	if id.Kind != KindAccount {
-		return nil, &RefusedError{Actor: id.Actor, Action: TokenOwn, Project: AllProjects}
+	if id == nil || id.Kind != KindAccount {
+		return nil, refuseOwn(id)
 	}
 	if err := checkPassword("new", id.Account, password); err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ const (
 	eventAccountChanged = "account.changed"
 	eventAccountDeleted = "account.deleted"
 	eventPassword       = "account.password"
-	eventGrants         = "account.grants"
+	eventGrantGiven     = "grant.given"
+	eventGrantTaken     = "grant.taken"
 	eventTokenCreated   = "token.created"
 	eventTokenRevoked   = "token.revoked"
 	eventRunnerToken    = "runner.token"
@@ -56,6 +57,8 @@ type refusal struct {
 	Address string `json:"address,omitempty"`
 	// Detail is what else there is to say.
 	Detail string `json:"detail,omitempty"`
+	// apart keeps refusals from being counted together that the event does not tell apart.
+	apart string
 	// Count is how many more there were since a time, where several are told of at once.
 	Count int         `json:"count,omitempty"`
 	Since *store.Time `json:"since,omitempty"`
@@ -65,6 +68,7 @@ type refusal struct {
 type kind struct {
 	event, reason           string
 	actor, subject, project string
+	apart                   string
 	block                   netip.Prefix
 }
 
@@ -117,7 +121,7 @@ func (r *refusals) record(ctx context.Context, e store.Event, data refusal) {
 // first counts a refusal and reports whether it is to be written at once.
 func (r *refusals) first(e store.Event, data refusal) bool {
 	address, _ := netip.ParseAddr(data.Address)
-	k := kind{event: e.Type, reason: data.Reason, actor: e.Actor, subject: e.Subject, project: e.Project, block: block(address)}
+	k := kind{event: e.Type, reason: data.Reason, actor: e.Actor, subject: e.Subject, project: e.Project, apart: data.apart, block: block(address)}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gantry-ops/gantry/store"
@@ -81,7 +82,9 @@ func New(ctx context.Context, db *store.DB, o Options) (*Service, error) {
 		if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 			return nil, fmt.Errorf("the server's URL %q is not one that a browser can go to: write it like https://ci.example.com", o.URL)
 		}
-		if err := s.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host); err != nil {
+		// Browsers leave the port out of Origin where it is the scheme's own (RFC 6454, section 6.2).
+		host := strings.TrimSuffix(u.Host, map[string]string{"http": ":80", "https": ":443"}[u.Scheme])
+		if err := s.origins.AddTrustedOrigin(u.Scheme + "://" + strings.ToLower(host)); err != nil {
 			return nil, fmt.Errorf("the server's URL: %w", err)
 		}
 		s.url = u

@@ -118,8 +118,8 @@ func (r *tokenRow) info() (*TokenInfo, error) {
 // CreateToken makes a token for the identity's account and returns it; it cannot be read again. Tokens make no tokens (the policies
 // refuse TokenOwn to them). The errors are *InvalidError, *RefusedError and ErrNotFound.
 func (s *Service) CreateToken(ctx context.Context, id *Identity, t NewToken) (token string, info *TokenInfo, err error) {
-	if id.Kind != KindAccount {
-		return "", nil, &RefusedError{Actor: id.Actor, Action: TokenOwn, Project: AllProjects}
+	if id == nil || id.Kind != KindAccount {
+		return "", nil, refuseOwn(id)
 	}
 	if t, err = t.check(); err != nil {
 		return "", nil, err
@@ -158,6 +158,15 @@ func (s *Service) CreateToken(ctx context.Context, id *Identity, t NewToken) (to
 	}
 	info, err = row.info()
 	return token, info, err
+}
+
+// refuseOwn is the refusal of what only somebody who has signed in may do for themselves.
+func refuseOwn(id *Identity) error {
+	actor := anonymous
+	if id != nil {
+		actor = id.Actor
+	}
+	return &RefusedError{Actor: actor, Action: TokenOwn, Project: AllProjects}
 }
 
 // RevokeToken makes an account's token void, or returns ErrNotFound.
