@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+import react from '@vitejs/plugin-react';
+import { defineConfig, type Plugin } from 'vite';
+import { mockServer } from './mock/plugin';
+
+/** Writes a .br and a .gz beside each file that is served as it is, and the file that keeps the folder in the repository. */
+function precompressed(): Plugin {
+  return {
+    name: 'gantry-precompressed',
+    apply: 'build',
+    closeBundle() {
+      const dist = join(import.meta.dirname, 'dist');
+      for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile() || !/\.(js|css|svg)$/.test(entry.name)) continue;
+        const file = join(entry.parentPath, entry.name);
+        const content = readFileSync(file);
+        if (content.length < 1024) continue;
+        writeFileSync(`${file}.br`, brotliCompressSync(content, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }));
+        writeFileSync(`${file}.gz`, gzipSync(content, { level: 9 }));
+      }
+      writeFileSync(join(dist, '.gitkeep'), '');
+    },
+  };
+}
+
+// GANTRY_URL names a running server to develop against; without it, an invented world answers.
+const server = process.env.GANTRY_URL;
+
+export default defineConfig({
+  plugins: [react(), precompressed(), ...(server ? [] : [mockServer()])],
+  build: { target: 'es2022', sourcemap: false, assetsInlineLimit: 0, chunkSizeWarningLimit: 900, modulePreload: { polyfill: false } },
+  server: server ? { proxy: { '/api': server, '/auth': server, '/hooks': server, '/openapi.json': server } } : {},
+  test: { include: ['src/**/*.test.{ts,tsx}'], environment: 'node' },
+} as Parameters<typeof defineConfig>[0]);
