@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"time"
 
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
@@ -37,4 +39,29 @@ func (s *Service) Fill(ctx context.Context, j *Job, t *jobs.Task) error {
 		return fmt.Errorf("read the secrets for the job %s: %w", j.ID, err)
 	}
 	return nil
+}
+
+// Archive implements [jobs.Archiver].
+func (s *Service) Archive(ctx context.Context, j *Job, w io.Writer) error {
+	r, err := s.readRun(ctx, j.Run)
+	if err != nil {
+		return err
+	}
+	p, err := s.Project(ctx, r.Project)
+	if err != nil {
+		return err
+	}
+	if err := s.o.Sources.Archive(ctx, p, r.SHA, w); err != nil {
+		return fmt.Errorf("send the repository of %s: %w", r.Project, err)
+	}
+	return nil
+}
+
+// KeepArtifacts implements [jobs.Keeper].
+func (s *Service) KeepArtifacts(ctx context.Context, project string) (time.Duration, error) {
+	p, err := s.Project(ctx, project)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(p.Retention.Artifacts) * 24 * time.Hour, nil
 }
