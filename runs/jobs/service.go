@@ -2,23 +2,49 @@ package jobs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"regexp"
 	"time"
 
 	"gocloud.dev/blob"
 
 	"github.com/gantry-ops/gantry/engine"
-	"github.com/gantry-ops/gantry/pipeline"
-	"github.com/gantry-ops/gantry/runner"
+	"github.com/gantry-ops/gantry/runs/logs"
 	"github.com/gantry-ops/gantry/store"
 )
+
+// Defaults of Options.
+const (
+	DefaultTTL       = 4 * time.Second
+	DefaultRemoteTTL = 30 * time.Second
+)
+
+// The kinds of the room's durable work, each of one row.
+const (
+	kindLost    = "job.lost"    // jobs whose workers are not heard of
+	kindGarbage = "job.garbage" // blobs that nothing refers to
+	onlyRow     = "all"
+)
+
+// poll is how often a server looks for what other servers have done.
+const poll = time.Second
 
 // Filler adds to a task what the queue does not know: the run's facts, inputs, variables, secrets and source. It is called when a job is
 // claimed, outside of any transaction.
 type Filler interface {
 	Fill(ctx context.Context, j *Job, t *Task) error
+}
+
+// Archiver is what a [Filler] may be as well: it writes the repository as a git bundle that holds the commit of the job's run.
+type Archiver interface {
+	Archive(ctx context.Context, j *Job, w io.Writer) error
+}
+
+// Keeper is what a [Filler] may be as well: it says for how long a project's artifacts are kept; 0: for ever.
+type Keeper interface {
+	KeepArtifacts(ctx context.Context, project string) (time.Duration, error)
 }
 
 // Options are what a Service is made of.
@@ -28,7 +54,7 @@ type Options struct {
 	// Blobs keep log chunks and artifacts.
 	Blobs *blob.Bucket
 	Filler
-	// Ended is called after a job's end was committed, by this server; soon after, by others. It must not block.
+	// Ended, where set, is called after this server has committed a job's end. It must not block.
 	Ended func(run string, job string)
 	// TTL is how long a job is an embedded worker's without a sign of life (0: 4 s), RemoteTTL the same for runners elsewhere (0: 30 s).
 	TTL, RemoteTTL time.Duration
@@ -36,158 +62,78 @@ type Options struct {
 	Log            *slog.Logger
 }
 
-// Service is the queue. It is safe for concurrent use, and any number of servers may have one on the same database.
+// Service is the queue. It is safe for concurrent use, and any number of servers may have one on the same database. Their clocks may be
+// apart by less than half of TTL.
 type Service struct {
-	o Options
+	o       Options
+	logs    *logs.Store
+	writes  combiner
+	idle    idle
+	waits   waits
+	seen    seen
+	absence absence
 }
 
-// New makes the tables where they are missing, and registers the reconciler that takes jobs from workers that are not heard of.
-func New(ctx context.Context, o Options) (*Service, error) { panic("to be written") }
+var _ Queue = (*Service)(nil)
 
-// For whom coordinates runs. All of them write in the caller's transaction, with the events that belong to the change.
-
-// Plan makes jobs, pending, with their Path, Key, Leg, Name, Needs (paths), RunsOn and Environment set; one that is there already (by
-// run, attempt and path) is left as it is. The order is kept for lists.
-func (s *Service) Plan(ctx context.Context, tx *store.Tx, project, run string, attempt int, planned []Job) error {
-	panic("to be written")
-}
-
-// Enqueue queues a job for workers, making it where the plan could not foresee it; a job that is queued, running or ended already is
-// left as it is. Jobs of older runs and of higher rank come first. It returns the job's ID.
-func (s *Service) Enqueue(ctx context.Context, tx *store.Tx, project, run string, attempt int, a runner.Assignment) (id string, err error) {
-	panic("to be written")
-}
-
-// Hold makes a pending job wait (for an approval), and returns its ID; one that is further already is left as it is.
-func (s *Service) Hold(ctx context.Context, tx *store.Tx, project, run string, attempt int, a runner.Assignment, reason string) (id string, err error) {
-	panic("to be written")
-}
-
-// End ends a job that never came to a worker: skipped, failed or cancelled, with the reason. One that has ended is left as it is.
-func (s *Service) End(ctx context.Context, tx *store.Tx, project, run string, attempt int, e Unstarted) error {
-	panic("to be written")
-}
-
-// Unstarted is a job that ended without having been run.
-type Unstarted struct {
-	Path, Key, Leg, Name string
-	Needs                []string
-	Status               Status
-	Reason               string
-	Tolerated            bool
-	// Annotation, where set, is the located error.
-	Annotation *pipeline.Annotation
-}
-
-// Reuse copies the ended jobs of an attempt for which keep says so into the next one, as reused.
-func (s *Service) Reuse(ctx context.Context, tx *store.Tx, run string, from, to int, keep func(*Job) bool) error {
-	panic("to be written")
-}
-
-// Sweep ends all jobs of an attempt that have not: pending ones are skipped with the reason. It is called when a run has ended, and also
-// marks the critical path.
-func (s *Service) Sweep(ctx context.Context, tx *store.Tx, run string, attempt int, reason string) error {
-	panic("to be written")
-}
-
-// Wait returns when the job has ended, with its recorded outcome, or when ctx ends. It polls once a second for what other servers do.
-func (s *Service) Wait(ctx context.Context, id string) (runner.Outcome, error) {
-	panic("to be written")
+// New makes the tables where they are missing, and registers the reconcilers that take jobs from workers that are not heard of and throw
+// blobs away. It is called before the engine runs. Close ends what is done beside transactions.
+func New(ctx context.Context, o Options) (*Service, error) {
+	if o.DB == nil || o.Blobs == nil {
+		return nil, errors.New("open the queue: a database and blobs are required")
+	}
+	if o.TTL == 0 {
+		o.TTL = DefaultTTL
+	}
+	if o.RemoteTTL == 0 {
+		o.RemoteTTL = DefaultRemoteTTL
+	}
+	if o.TTL < 0 || o.RemoteTTL < o.TTL {
+		return nil, fmt.Errorf("open the queue: a TTL of %v, and of %v for runners elsewhere: the second must be at least the first", o.TTL, o.RemoteTTL)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := o.DB.Migrate(ctx, "jobs", migrations); err != nil {
+		return nil, fmt.Errorf("open the queue: %w", err)
+	}
+	l, err := logs.New(ctx, logs.Options{DB: o.DB, Blobs: o.Blobs, Log: o.Log})
+	if err != nil {
+		return nil, fmt.Errorf("open the queue: %w", err)
+	}
+	s := &Service{o: o, logs: l}
+	s.writes.write = o.DB.Write
+	s.waits.s = s
+	if o.Engine == nil {
+		return s, nil
+	}
+	o.Engine.Handle(kindLost, 1, s.reclaim)
+	o.Engine.Handle(kindGarbage, 1, s.collect)
+	err = o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := o.Engine.Put(ctx, tx, kindLost, onlyRow, o.Now()); err != nil {
+			return err
+		}
+		return o.Engine.Put(ctx, tx, kindGarbage, onlyRow, o.Now())
+	})
+	if err != nil {
+		l.Close()
+		return nil, fmt.Errorf("open the queue: %w", err)
+	}
+	return s, nil
 }
 
-// Cancel asks the worker of a job to stop; a job that no worker has ends at once. kill: without clean-up.
-func (s *Service) Cancel(ctx context.Context, tx *store.Tx, id, reason string, kill bool) error {
-	panic("to be written")
-}
+// Close ends the compaction of logs and waits for it. Calls that run then fail or end by themselves.
+func (s *Service) Close() error { return s.logs.Close() }
 
-// Counts counts the jobs of an attempt by status.
-func (s *Service) Counts(ctx context.Context, run string, attempt int) (map[Status]int, error) {
-	panic("to be written")
-}
+func (s *Service) now() store.Time { return store.At(s.o.Now()) }
 
-// Delete removes all that is kept of a run; blobs go after the transaction has committed. DeleteLogs and DeleteArtifacts remove only those.
-func (s *Service) Delete(ctx context.Context, tx *store.Tx, run string) error { panic("to be written") }
-func (s *Service) DeleteLogs(ctx context.Context, tx *store.Tx, run string) error {
-	panic("to be written")
+// ttl is how long a job is a worker's without a sign of life.
+func (s *Service) ttl(embedded bool) time.Duration {
+	if embedded {
+		return s.o.TTL
+	}
+	return s.o.RemoteTTL
 }
-func (s *Service) DeleteArtifacts(ctx context.Context, tx *store.Tx, run string) error {
-	panic("to be written")
-}
-
-// For whom looks at runs.
-
-// List returns the jobs of an attempt in the order of the file; Job returns one.
-func (s *Service) List(ctx context.Context, run string, attempt int) ([]Job, error) {
-	panic("to be written")
-}
-func (s *Service) Job(ctx context.Context, id string) (*Job, error) { panic("to be written") }
-func (s *Service) Annotations(ctx context.Context, run string, attempt int) ([]Annotation, error) {
-	panic("to be written")
-}
-func (s *Service) Tests(ctx context.Context, run string, attempt int) ([]TestSuite, error) {
-	panic("to be written")
-}
-func (s *Service) Artifacts(ctx context.Context, run string) ([]Artifact, error) {
-	panic("to be written")
-}
-func (s *Service) OpenArtifact(ctx context.Context, run, name string) (*Artifact, io.ReadSeekCloser, error) {
-	panic("to be written")
-}
-
-// LogQuery says which lines to read. From is the first line's number, from 1; negative: that many from the end. Limit is 1 to 10000;
-// 0: 1000.
-type LogQuery struct {
-	From  int64
-	Limit int
-}
-
-// LogPage is a range of a job's log.
-type LogPage struct {
-	Lines []LogLine `json:"lines"`
-	// Total is how many lines there are now; Complete: there will be no more.
-	Total    int64 `json:"total"`
-	Complete bool  `json:"complete"`
-}
-
-// Log reads a range. Its cost depends on the range, not on the log.
-func (s *Service) Log(ctx context.Context, job string, q LogQuery) (*LogPage, error) {
-	panic("to be written")
-}
-
-// LogMatches are lines that a pattern was found in.
-type LogMatches struct {
-	// Lines are numbers of lines. More: there may be others after Next.
-	Lines []int64 `json:"lines"`
-	More  bool    `json:"more"`
-	Next  int64   `json:"next,omitempty"`
-}
-
-// SearchLog looks for a pattern in the lines from a number on, colours left out, until limit (1 to 10000) were found.
-func (s *Service) SearchLog(ctx context.Context, job string, pattern *regexp.Regexp, from int64, limit int) (*LogMatches, error) {
-	panic("to be written")
-}
-
-// WriteLog writes the whole log as text, each line with its time in front where timestamps is set.
-func (s *Service) WriteLog(ctx context.Context, job string, timestamps bool, w io.Writer) error {
-	panic("to be written")
-}
-
-// WatchLog returns a channel that gets a value when the job's log has grown or ended; by other servers, within a second.
-func (s *Service) WatchLog(ctx context.Context, job string) <-chan struct{} { panic("to be written") }
-
-// Runners that were ever seen. Register makes a runner that may take jobs; who proves to be it is auth's business. Remove takes it out;
-// its jobs go back to the queue.
-func (s *Service) Runners(ctx context.Context) ([]Runner, error) { panic("to be written") }
-func (s *Service) RegisterRunner(ctx context.Context, by By, name string, labels []string) (*Runner, error) {
-	panic("to be written")
-}
-func (s *Service) RemoveRunner(ctx context.Context, by By, id string) error { panic("to be written") }
-
-// Stats are figures for monitoring and the overview: jobs by status that have not ended, and the online runners' places.
-type Stats struct {
-	Jobs         map[Status]int
-	Places, Busy int
-}
-
-// Stats counts.
-func (s *Service) Stats(ctx context.Context) (*Stats, error) { panic("to be written") }
