@@ -81,6 +81,8 @@ var errMoved = errors.New("the log was changed meanwhile")
 // but a small one. It is called by itself; callers may wish to know that it is done, or to do it again where it failed. However often
 // and by however many it is called, lines are neither lost nor doubled.
 func (s *Store) Compact(ctx context.Context, job string) error {
+	s.compacting.Lock()
+	defer s.compacting.Unlock()
 	for lost := 0; ; {
 		st, err := s.state(ctx, job)
 		if err != nil {

@@ -64,6 +64,9 @@ type Store struct {
 	cancel context.CancelFunc
 	beside sync.WaitGroup
 
+	// compacting lets one log be compacted at a time: two would write the same blobs.
+	compacting sync.Mutex
+
 	mu sync.Mutex
 	// working: a goroutine takes from these. due are logs to compact, doomed keys of blobs to delete.
 	working bool

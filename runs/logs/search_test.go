@@ -1,0 +1,115 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"regexp"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gantry-ops/gantry/store"
+	"github.com/gantry-ops/gantry/store/storetest"
+)
+
+var never = regexp.MustCompile("this is in no line")
+
+func TestSearch(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		s := newStore(t, db, bucket(t))
+		appendTo(t, s, "j",
+			Line{Text: "error: one"},                                            // 1
+			Line{Text: "an ERROR, coloured \x1b[1;31merr\x1b[0mor"},             // 2
+			Line{Text: "\x1b]8;;https://example.com\x07link\x1b]8;;\x07 error"}, // 3
+			Line{Text: ""},             // 4
+			Line{Text: "[31m is text"}, // 5
+		)
+		appendTo(t, s, "j", Line{Text: "plain error"}, Line{Text: "no"}, Line{Text: "error at the end"}) // 6, 7, 8
+		appendTo(t, s, "j", lines(9, 60_000)...)
+		test := func() {
+			t.Helper()
+			for _, tt := range []struct {
+				pattern string
+				from    int64
+				limit   int
+				want    Matches
+			}{
+				{"error", 1, 100, Matches{Lines: []int64{1, 2, 3, 6, 8}}},
+				{"error", 3, 2, Matches{Lines: []int64{3, 6}, More: true, Next: 7}},
+				{"error", 7, 1, Matches{Lines: []int64{8}, More: true, Next: 9}},
+				{"(?i)^an error", 1, 9, Matches{Lines: []int64{2}}},
+				{"^error", 1, 9, Matches{Lines: []int64{1, 8}}},
+				{"end$", 1, 9, Matches{Lines: []int64{8}}},
+				{"^$", 1, 1, Matches{Lines: []int64{4}, More: true, Next: 5}},
+				{`\[31m`, 1, 9, Matches{Lines: []int64{5}}},
+				{"example", 1, 1, Matches{Lines: []int64{9}, More: true, Next: 10}},
+				{"error\nan", 1, 9, Matches{Lines: []int64{}}},
+				{"^00059999 INFO", -5, 9, Matches{Lines: []int64{59_999}}},
+				{"^00060000 INFO", 1, 1, Matches{Lines: []int64{60_000}}},
+				{"00059[0-9]{2}7 ", 59_900, 9, Matches{Lines: []int64{59_907, 59_917, 59_927, 59_937, 59_947, 59_957, 59_967, 59_977, 59_987}, More: true, Next: 59_988}},
+				{"x", 60_001, 9, Matches{Lines: []int64{}}},
+			} {
+				got, err := s.Search(t.Context(), "j", regexp.MustCompile(tt.pattern), tt.from, tt.limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(&tt.want, got); diff != "" {
+					t.Errorf("%q from %d, at most %d: %s", tt.pattern, tt.from, tt.limit, diff)
+				}
+			}
+		}
+		test()
+		complete(t, s, "j")
+		if err := s.Compact(t.Context(), "j"); err != nil {
+			t.Fatal(err)
+		}
+		test()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Search(ctx, "j", never, 1, 1); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the end of the context: %v", err)
+		}
+		if m, err := s.Search(t.Context(), "none", never, 1, 1); err != nil || len(m.Lines) != 0 || m.More {
+			t.Errorf("in a log that is not there: %+v, %v", m, err)
+		}
+	})
+}
+
+func TestStripANSI(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                       "",
+		"plain":                  "plain",
+		"\x1b[31mred\x1b[0m":     "red",
+		"\x1b[38;5;196mx\x1b[K":  "x",
+		"a\x1b(Bb":               "ab",
+		"a\x1bMb":                "ab",
+		"\x1b]0;title\x07b":      "b",
+		"\x1b]8;;u\x1b\\l\x1b]8": "l",
+		"cut\x1b[3":              "cut",
+		"cut\x1b":                "cut",
+		"\x1b[3\xffx":            "\xffx",
+		"\x1b\x1b[1mx":           "x",
+		"\x1b[1\x1b[2mx":         "x",
+		"\x1bPdata\x1b\\after":   "after",
+	} {
+		if got := string(stripANSI(nil, []byte(in))); got != want {
+			t.Errorf("%q became %q, not %q", in, got, want)
+		}
+	}
+}
+
+func FuzzStripANSI(f *testing.F) {
+	f.Add([]byte("\x1b[31mred\x1b[0m \x1b]8;;x\x1b\\y"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := string(b)
+		out := stripANSI(nil, b)
+		if string(b) != before {
+			t.Error("the line was changed")
+		}
+		for _, c := range out {
+			if c == escape {
+				t.Errorf("%q still has an escape: %q", b, out)
+			}
+		}
+	})
+}
