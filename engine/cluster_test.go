@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -68,9 +69,7 @@ func TestDeadServer(t *testing.T) {
 func TestDisown(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		dying := storetest.Again(t, db)
-		long := engine.Options{TTL: time.Hour, Heartbeat: time.Minute}
-		long.Owner = "before"
-		first := open(t, dying, long)
+		first := open(t, dying, engine.Options{Owner: "before"})
 		entered := make(chan struct{}, 1)
 		first.Handle("thing", 1, func(ctx context.Context, l *engine.Lease) (time.Duration, error) {
 			entered <- struct{}{}
@@ -83,8 +82,8 @@ func TestDisown(t *testing.T) {
 		if err := dying.Close(); err != nil {
 			t.Fatal(err)
 		}
-		long.Owner = "after"
-		second := open(t, db, long)
+		// It would wait for an hour before it believes that the other one is dead.
+		second := open(t, db, engine.Options{Owner: "after", TTL: time.Hour, Heartbeat: time.Minute})
 		taken := make(chan struct{}, 1)
 		second.Handle("thing", 1, func(ctx context.Context, l *engine.Lease) (time.Duration, error) {
 			taken <- struct{}{}
@@ -244,10 +243,22 @@ func TestOneEffectiveWriter(t *testing.T) {
 	})
 }
 
+// tell is a log handler that sends a value for each warning.
+type tell chan struct{}
+
+func (c tell) Enabled(_ context.Context, l slog.Level) bool { return l == slog.LevelWarn }
+func (c tell) Handle(context.Context, slog.Record) error    { c <- struct{}{}; return nil }
+func (c tell) WithAttrs([]slog.Attr) slog.Handler           { return c }
+func (c tell) WithGroup(string) slog.Handler                { return c }
+
 // TestDatabaseAway takes the tables away for a while: the engine neither gives up nor forgets what it has to give back.
 func TestDatabaseAway(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		e := open(t, db, engine.Options{})
+		failed := make(chan struct{}, 100)
+		e, err := engine.New(t.Context(), db, engine.Options{Poll: 20 * time.Millisecond, Log: slog.New(tell(failed))})
+		if err != nil {
+			t.Fatal(err)
+		}
 		entered, leave := make(chan struct{}), make(chan struct{})
 		e.Handle("thing", 1, func(ctx context.Context, l *engine.Lease) (time.Duration, error) {
 			entered <- struct{}{}
@@ -269,7 +280,7 @@ func TestDatabaseAway(t *testing.T) {
 		}
 		rename("engine_work", "elsewhere")
 		leave <- struct{}{}
-		time.Sleep(100 * time.Millisecond) // some attempts fail; how many does not matter
+		recv(t, failed, "the engine's complaint")
 		rename("elsewhere", "engine_work")
 		until(t, "the row is given back", func() bool { return rows(t, db) == 0 })
 		put(t, db, e, "thing", "b", time.Now())

@@ -20,7 +20,7 @@ const (
 	maxDelay   = 5 * time.Minute
 	// maxError is how many bytes of an error are kept.
 	maxError = 4 << 10
-	// farewell is how long a server that stops tries to give its leases back.
+	// farewell is how long a server that stops tries to give its leases back, unless they expire sooner.
 	farewell = 5 * time.Second
 	// patience is how long one transaction of the dispatcher may take before it is tried again.
 	patience = 10 * time.Second
@@ -66,7 +66,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	stopBeating()
 	<-stopped
 
-	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(farewell, e.o.TTL))
 	defer cancel()
 	if err := e.leave(bye); err != nil {
 		e.o.Log.Warn("this server's leases could not all be given back; they expire", "error", err)
@@ -108,7 +108,7 @@ func (e *Engine) dispatch(ctx context.Context) {
 				if tried.IsZero() {
 					tried = time.Now()
 				}
-				if time.Since(tried) > farewell {
+				if time.Since(tried) > min(farewell, e.o.TTL) {
 					return // leave says so
 				}
 			}
