@@ -4,23 +4,20 @@ import "bytes"
 
 const escape = 0x1b
 
-// stripANSI returns a line without terminal control sequences (ECMA-48: CSI, OSC and the other strings, and two-character escapes). It
-// returns the line itself where there are none; else dst is used.
-func stripANSI(dst, line []byte) []byte {
-	at := bytes.IndexByte(line, escape)
-	if at < 0 {
-		return line
-	}
+// stripANSI replaces what is in dst by lines without terminal control sequences (ECMA-48: CSI, OSC and the other strings, and two-character
+// escapes). No sequence goes beyond its line.
+func stripANSI(dst, text []byte) []byte {
 	dst = dst[:0]
+	at := bytes.IndexByte(text, escape)
 	for at >= 0 {
-		dst = append(dst, line[:at]...)
-		line = line[at+sequence(line[at:]):]
-		at = bytes.IndexByte(line, escape)
+		dst = append(dst, text[:at]...)
+		text = text[at+sequence(text[at:]):]
+		at = bytes.IndexByte(text, escape)
 	}
-	return append(dst, line...)
+	return append(dst, text...)
 }
 
-// sequence returns the length of the control sequence that b begins with. One that does not end within the line is as long as what
+// sequence returns the length of the control sequence that b begins with. One that does not end within its line is as long as what
 // could belong to it.
 func sequence(b []byte) int {
 	if len(b) < 2 {
@@ -41,6 +38,9 @@ func sequence(b []byte) int {
 		for i := 2; i < len(b); i++ {
 			if b[i] == 0x07 {
 				return i + 1
+			}
+			if b[i] == '\n' {
+				return i
 			}
 			if b[i] == escape {
 				if i+1 < len(b) && b[i+1] == '\\' {

@@ -35,9 +35,7 @@ func (s *Store) Search(ctx context.Context, job string, pattern *regexp.Regexp, 
 	case limit > MaxLines:
 		limit = MaxLines
 	}
-	f := finder{pattern: pattern, left: limit, from: max(from, 1), to: st.Lines}
-	literal, _ := pattern.LiteralPrefix()
-	f.literal = []byte(literal)
+	f := finder{pattern: pattern, needle: needleOf(pattern), left: limit, from: max(from, 1), to: st.Lines}
 	looked := 0
 	m := &Matches{Lines: []int64{}}
 	err = s.sections(ctx, job, f.from, f.to, false, func(first int64, sec section) error {
@@ -68,47 +66,49 @@ func (s *Store) Search(ctx context.Context, job string, pattern *regexp.Regexp, 
 // finder looks for a pattern.
 type finder struct {
 	pattern *regexp.Regexp
-	// literal is what every match begins with; empty where nothing is known.
-	literal []byte
+	needle  needle
 	// left is how many are still wanted, of the lines from one number to another.
 	left     int
 	from, to int64
-	buf      []byte
+	// plain and folded are used again for each section.
+	plain, folded []byte
 }
 
 // section appends the numbers of the lines in which the pattern is found.
 func (f *finder) section(found []int64, first int64, sec section) []int64 {
 	skip := int(max(f.from-first, 0))
 	n, text := first+int64(skip), sec.tail(skip)
-	coloured := bytes.IndexByte(text, escape) >= 0
-	for len(text) > 0 && n <= f.to && f.left > 0 {
-		if !coloured && len(f.literal) > 0 {
-			// No line before the next literal can match.
-			at := bytes.Index(text, f.literal)
-			if at < 0 {
+	if bytes.IndexByte(text, escape) >= 0 {
+		f.plain = stripANSI(f.plain, text)
+		text = f.plain
+	}
+	var candidates *places
+	switch {
+	case len(f.needle.texts) == 0:
+	case !f.needle.fold:
+		candidates = newPlaces(text, f.needle.texts)
+	case foldable(text):
+		f.folded = lower(f.folded[:0], text)
+		candidates = newPlaces(f.folded, f.needle.texts)
+	}
+	for at := 0; at < len(text) && n <= f.to && f.left > 0; n++ {
+		if candidates != nil {
+			next := candidates.next(at)
+			if next < 0 {
 				return found
 			}
-			begin := bytes.LastIndexByte(text[:at], '\n') + 1
-			n += int64(bytes.Count(text[:begin], []byte{'\n'}))
-			if n > f.to {
+			begin := at + bytes.LastIndexByte(text[at:next], '\n') + 1
+			n += int64(bytes.Count(text[at:begin], []byte{'\n'}))
+			if at = begin; n > f.to {
 				return found
 			}
-			text = text[begin:]
 		}
-		end := bytes.IndexByte(text, '\n')
-		line := text[:end]
-		if coloured {
-			line = stripANSI(f.buf, line)
-			if len(line) > 0 && end > 0 && &line[0] != &text[0] {
-				f.buf = line
-			}
-		}
-		if f.pattern.Match(line) {
+		end := at + bytes.IndexByte(text[at:], '\n')
+		if f.pattern.Match(text[at:end]) {
 			found = append(found, n)
 			f.left--
 		}
-		text = text[end+1:]
-		n++
+		at = end + 1
 	}
 	return found
 }

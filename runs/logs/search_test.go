@@ -91,6 +91,8 @@ func TestStripANSI(t *testing.T) {
 		"\x1b\x1b[1mx":           "x",
 		"\x1b[1\x1b[2mx":         "x",
 		"\x1bPdata\x1b\\after":   "after",
+		"\x1b]0;open\nb\x1b\nc":  "\nb\nc",
+		"\x1b[3\nb\x1b(\nc":      "\nb\nc",
 	} {
 		if got := string(stripANSI(nil, []byte(in))); got != want {
 			t.Errorf("%q became %q, not %q", in, got, want)
@@ -112,4 +114,53 @@ func FuzzStripANSI(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestNeedle compares the search with what the pattern alone says of each line.
+func TestNeedle(t *testing.T) {
+	text := []string{
+		"error", "ERROR here", "an Error", "fail", "FAILED", "failure", "warn", "", "kelvin", "\u212aelvin", "\u017fum", "sum", "SUM",
+		"x fatal y", "abcabc", "ab", "naïve", "NAÏVE", "\x1b[1mer\x1b[0mror", "1.5 s", "error and fail",
+	}
+	var all []Line
+	for _, x := range text {
+		all = append(all, Line{Text: x})
+	}
+	for _, pattern := range []string{
+		"error", "(?i)error", "(?i)fail(ed|ure)", "error|fail", "(?i)warn|fatal", "(?i)kelvin", "(?i)sum$", "(abc)+", "(ab)*", "^$", ".", "a?b",
+		"(?i)naïve", "naïve", "[0-9]+\\.[0-9]", "err|(?i)FAIL", "(error|fail).*(fail)", "a|b|c|d|e|f|g|h|i|j", "(?:error){0,1}x", "(er){2}", "\\berror\\b", "error\nx",
+	} {
+		re := regexp.MustCompile(pattern)
+		var want []int64
+		for i, x := range text {
+			if re.Match(stripANSI(nil, []byte(x))) {
+				want = append(want, int64(i+1))
+			}
+		}
+		for from := range int64(4) {
+			part := all
+			if from > 0 {
+				part = all[:len(all)-1] // another size, and lines that are not asked for
+			}
+			raw, _, err := pack(part)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sec, _, err := nextSection(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := finder{pattern: re, needle: needleOf(re), left: 100, from: from, to: int64(len(part))}
+			got := f.section(nil, 1, sec)
+			var wanted []int64
+			for _, n := range want {
+				if n >= from && n <= f.to {
+					wanted = append(wanted, n)
+				}
+			}
+			if diff := cmp.Diff(wanted, got); diff != "" {
+				t.Errorf("%q from %d: %s", pattern, from, diff)
+			}
+		}
+	}
 }
