@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-
-	"github.com/uptrace/bun"
 )
 
 // Migration is one step of a room's tables, never changed once it was released.
@@ -27,9 +25,9 @@ var words = map[Kind]*strings.Replacer{
 // transaction. Several servers may call it at the same time. That an applied migration is not in the list is an error: the database
 // belongs to a newer gantry.
 func (db *DB) Migrate(ctx context.Context, room string, list []Migration) error {
-	err := db.write.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+	err := db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 		if db.Kind == PostgreSQL {
-			if err := db.lock(ctx, tx, "migrations"); err != nil {
+			if err := db.lock(ctx, tx.Tx, "migrations"); err != nil {
 				return err
 			}
 		}
@@ -50,7 +48,8 @@ func (db *DB) Migrate(ctx context.Context, room string, list []Migration) error 
 				continue
 			}
 			for _, statement := range statements(words[db.Kind].Replace(m.SQL)) {
-				if _, err := tx.ExecContext(ctx, statement); err != nil {
+				// Past bun, which has a meaning for question marks.
+				if _, err := tx.Tx.Tx.ExecContext(ctx, statement); err != nil {
 					return fmt.Errorf("%q: %w", m.Name, err)
 				}
 			}

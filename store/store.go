@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	pgxstd "github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
@@ -93,6 +94,14 @@ func (db *DB) openPostgreSQL(ctx context.Context, o Options) error {
 	c.MaxConns = int32(max(o.Connections, 0))
 	if c.MaxConns == 0 {
 		c.MaxConns = 16
+	}
+	if _, set := c.ConnConfig.RuntimeParams["application_name"]; !set {
+		c.ConnConfig.RuntimeParams["application_name"] = "gantry"
+	}
+	// A server that is cut off in the midst of a transaction must not keep its locks for the hours that TCP may take to notice.
+	c.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '30s'")
+		return err
 	}
 	if db.pool, err = pgxpool.NewWithConfig(ctx, c); err != nil {
 		return err

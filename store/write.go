@@ -38,23 +38,28 @@ func (tx *Tx) ForUpdate() string {
 // AfterCommit registers what to do once the transaction has committed.
 func (tx *Tx) AfterCommit(f func()) { tx.after = append(tx.after, f) }
 
-// attempts bounds how often a transaction that loses races is repeated.
-const attempts = 10
+const (
+	// attempts bounds how often a transaction that loses races is repeated.
+	attempts = 10
+	// commitTimeout bounds how long the answer to a commit is waited for, once it was asked for.
+	commitTimeout = 30 * time.Second
+)
+
+// inside is the key of the database in the context of a transaction.
+type inside struct{ db *DB }
 
 // Write runs fn in a transaction and commits it when fn returns nil; its events become visible with it. fn is called again when the
 // database reports that the transaction lost a race (a serialisation failure, a deadlock, a busy file), so it must not change
 // anything outside of the transaction. fn's own error is returned as it is.
+//
+// When ctx ends before the commit, nothing has happened. From then on the commit is not interrupted any more; an error says then that
+// the connection was lost, and only looking again tells whether the transaction has happened.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
+	if ctx.Value(inside{db}) != nil {
+		return errors.New("a transaction was begun within another one, which it would wait for forever")
+	}
 	for n := 1; ; n++ {
-		var done *Tx
-		err := db.write.RunInTx(ctx, nil, func(ctx context.Context, inner bun.Tx) error {
-			tx := &Tx{Tx: inner, db: db}
-			if err := fn(ctx, tx); err != nil {
-				return err
-			}
-			done = tx
-			return db.insertEvents(ctx, tx)
-		})
+		done, err := db.once(ctx, fn)
 		if err == nil {
 			for _, f := range done.after {
 				f()
@@ -76,6 +81,50 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 		case <-time.After(time.Duration(rand.IntN(10*n)) * time.Millisecond):
 		}
 	}
+}
+
+// once tries a transaction.
+func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (*Tx, error) {
+	// The drivers roll back, or cut the connection, when a transaction's context ends, and that at any point of a commit: what is said
+	// to have failed might have happened. So its context ends with ctx only until then.
+	own, cancel := context.WithCancel(context.WithValue(context.WithoutCancel(ctx), inside{db}, true))
+	defer cancel()
+	detach := context.AfterFunc(ctx, cancel)
+	defer detach()
+	// Only the context of the call has its deadline and its cause.
+	cause := func(err error) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	inner, err := db.write.BeginTx(own, nil)
+	if err != nil {
+		return nil, cause(err)
+	}
+	tx := &Tx{Tx: inner, db: db}
+	committed := false
+	defer func() {
+		if !committed {
+			_ = inner.Rollback() // also when fn panics; it has nothing to say that the caller does not know
+		}
+	}()
+	if err := fn(own, tx); err != nil {
+		return nil, err
+	}
+	if err := db.insertEvents(own, tx); err != nil {
+		return nil, cause(err)
+	}
+	if !detach() {
+		return nil, context.Cause(ctx)
+	}
+	timer := time.AfterFunc(commitTimeout, cancel)
+	defer timer.Stop()
+	committed = true
+	if err := inner.Commit(); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	return tx, nil
 }
 
 // lostRace reports whether repeating a transaction may help.
