@@ -57,6 +57,7 @@ func (s *Service) PutArtifact(ctx context.Context, ref TaskRef, name string, siz
 	if err != nil {
 		return fail(err)
 	}
+	tests := s.findTests(ctx, key, n)
 	keep, err := s.keep(ctx, project)
 	if err != nil {
 		return fail(err)
@@ -93,6 +94,9 @@ func (s *Service) PutArtifact(ctx context.Context, ref TaskRef, name string, siz
 			Set("attempt = excluded.attempt, job = excluded.job, path = excluded.path, size = excluded.size, digest = excluded.digest").
 			Set("blob = excluded.blob, created_at = excluded.created_at, expires_at = excluded.expires_at").Exec(ctx)
 		if err != nil {
+			return err
+		}
+		if err := saveTests(ctx, tx, j.ID, name, tests); err != nil {
 			return err
 		}
 		return j.tell(tx, "artifact.stored", "runner:"+j.Worker, map[string]any{"artifact": name, "size": n, "digest": digest})
