@@ -207,7 +207,7 @@ func (c *coordinator) recall() error {
 // write runs fn in a transaction that happens only while the lease stands, with the run as it is then. It gives up when the walk has
 // ended meanwhile.
 func (c *coordinator) write(fn func(ctx context.Context, tx *store.Tx, r *runRow) error) error {
-	return c.s.o.DB.Write(c.ctx, func(ctx context.Context, tx *store.Tx) error {
+	err := c.s.o.DB.Write(c.ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := c.lease.Guard(ctx, tx); err != nil {
 			return err
 		}
@@ -220,6 +220,10 @@ func (c *coordinator) write(fn func(ctx context.Context, tx *store.Tx, r *runRow
 		}
 		return fn(ctx, tx, r)
 	})
+	if err == nil && c.s.o.wrote != nil {
+		c.s.o.wrote()
+	}
+	return err
 }
 
 // fail ends the walk by what keeps the server from going on; the run is walked again later.

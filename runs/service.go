@@ -30,6 +30,9 @@ type Options struct {
 	TTL, RemoteTTL time.Duration
 	Now            func() time.Time
 	Log            *slog.Logger
+
+	// wrote, where set, is called after each transaction of a coordinator: tests cut servers off there.
+	wrote func()
 }
 
 // Service is the room's whole. It is safe for concurrent use.

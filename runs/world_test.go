@@ -337,7 +337,7 @@ func (s *server) project(change ...func(*runs.Project)) *runs.Project {
 	for _, c := range change {
 		c(&p)
 	}
-	made, err := s.CreateProject(s.t.Context(), ann, p)
+	made, err := s.CreateProject(context.Background(), ann, p)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ const file = ".github/workflows/ci.yml"
 func (s *server) push(n int, workflow string) *runs.Started {
 	s.t.Helper()
 	s.repo.commit("refs/heads/main", sha(n), "Change things\n\nbecause", map[string]string{file: workflow})
-	started, err := s.Trigger(s.t.Context(), runs.Trigger{
+	started, err := s.Trigger(context.Background(), runs.Trigger{
 		Project: "shop", Event: "push", Ref: "refs/heads/main", SHA: sha(n), Actor: ann.Actor, ActorName: ann.Name, Account: ann.Account,
 	})
 	if err != nil {
@@ -397,7 +397,7 @@ func (s *server) ended(id string) *runs.Run {
 // states are the jobs of an attempt as "path=status".
 func (s *server) states(id string, attempt int) []string {
 	s.t.Helper()
-	list, err := s.Jobs(s.t.Context(), id, attempt)
+	list, err := s.Jobs(context.Background(), id, attempt)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -411,7 +411,7 @@ func (s *server) states(id string, attempt int) []string {
 // types are the types of the run's events, in their order.
 func (s *server) types(id string) []string {
 	s.t.Helper()
-	events, err := s.db.Events(s.t.Context(), store.EventQuery{Run: id, Limit: 1000})
+	events, err := s.db.Events(context.Background(), store.EventQuery{Run: id, Limit: 1000})
 	if err != nil {
 		s.t.Fatal(err)
 	}
