@@ -51,7 +51,7 @@ func (s *Store) Append(ctx context.Context, tx *store.Tx, job string, lines []Li
 	}
 	tx.AfterCommit(func() {
 		s.hub.tell(job)
-		if inline >= blobSize+chunkSize {
+		if inline >= s.move+chunkSize {
 			s.soon(job)
 		}
 	})
@@ -148,7 +148,7 @@ func (s *Store) Complete(ctx context.Context, tx *store.Tx, job string) error {
 	}
 	tx.AfterCommit(func() {
 		s.hub.tell(job)
-		if st.Inline > keepSize {
+		if st.Inline > s.keep {
 			s.soon(job)
 		}
 	})

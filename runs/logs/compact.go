@@ -88,7 +88,7 @@ func (s *Store) Compact(ctx context.Context, job string) error {
 		if err != nil {
 			return err
 		}
-		if st.Complete && st.Inline <= keepSize || !st.Complete && st.Inline < blobSize+mergeSize {
+		if st.Complete && st.Inline <= s.keep || !st.Complete && st.Inline < s.move+mergeSize {
 			return nil
 		}
 		moved, err := s.spill(ctx, st)
@@ -136,7 +136,7 @@ func (s *Store) spill(ctx context.Context, st *state) (moved bool, err error) {
 func (s *Store) oldest(ctx context.Context, st *state) ([]chunk, error) {
 	var out []chunk
 	size := int64(0)
-	for next := st.Spilled + 1; size < blobSize; {
+	for next := st.Spilled + 1; size < s.move; {
 		var page []chunk
 		q := s.o.DB.NewSelect().Model(&page).Where("job = ?", st.Job).Where("first >= ?", next).Order("first").Limit(pageChunks)
 		if !st.Complete {
@@ -149,7 +149,7 @@ func (s *Store) oldest(ctx context.Context, st *state) ([]chunk, error) {
 			if c.First != next || c.Blob != "" {
 				return nil, errMoved
 			}
-			if size += c.Bytes; size > blobSize && len(out) > 0 {
+			if size += c.Bytes; size > s.move && len(out) > 0 {
 				return out, nil
 			}
 			out = append(out, c)

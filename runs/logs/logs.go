@@ -35,10 +35,10 @@ const (
 	// mergeSize is up to where the newest chunk is rewritten by an append instead of being followed by another one: a job that writes
 	// a line a second gets a row for hundreds of them.
 	mergeSize = 16 << 10
-	// blobSize is how much of a log is moved into one blob.
-	blobSize = 8 << 20
 	// keepSize is how much a log that is complete may leave in the database.
 	keepSize = 256 << 10
+	// blobSize is how much of a log is moved into one blob, and what a log that grows has in the database at most, nearly.
+	blobSize = 8 << 20
 	// cacheSize is how much is kept decompressed for those who follow or scroll through a log.
 	cacheSize = 16 << 20
 )
@@ -58,6 +58,8 @@ type Store struct {
 	cache cache
 	hub   hub
 	codec codec
+	// keep and move are keepSize and blobSize, unless a test has smaller logs.
+	keep, move int64
 
 	// ctx ends with Close, and the work beside transactions with it.
 	ctx    context.Context
@@ -150,7 +152,7 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if err := o.DB.Migrate(ctx, "logs", migrations); err != nil {
 		return nil, err
 	}
-	s := &Store{o: o, isDue: map[string]struct{}{}}
+	s := &Store{o: o, isDue: map[string]struct{}{}, keep: keepSize, move: blobSize}
 	if err := s.codec.open(); err != nil {
 		return nil, fmt.Errorf("keep logs: %w", err)
 	}

@@ -315,7 +315,10 @@ func TestConcurrent(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := bucket(t)
 		servers := []*Store{newStore(t, db, b), newStore(t, storetest.Again(t, db), b)}
-		const total, batch = 130_000, 2000
+		for _, s := range servers {
+			s.keep, s.move = 64<<10, 512<<10
+		}
+		const total, batch = 24_000, 400
 		var all sync.WaitGroup
 		all.Go(func() {
 			for n := int64(1); n <= total; n += batch {
@@ -371,7 +374,7 @@ func TestConcurrent(t *testing.T) {
 			}
 		}
 		st, err := servers[0].state(t.Context(), "j")
-		if err != nil || st.Inline > keepSize {
+		if err != nil || st.Inline > servers[0].keep {
 			t.Errorf("the state is %+v, %v", st, err)
 		}
 		at := int64(1)

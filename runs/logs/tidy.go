@@ -70,7 +70,7 @@ func (s *Store) Tidy(ctx context.Context) (Tidied, error) {
 func (s *Store) tidyLogs(ctx context.Context, done *Tidied) error {
 	for after := ""; ; {
 		var jobs []string
-		err := s.o.DB.NewSelect().Model((*state)(nil)).Column("job").Where("complete AND inline > ?", keepSize).Where("job > ?", after).Order("job").Limit(100).Scan(ctx, &jobs)
+		err := s.o.DB.NewSelect().Model((*state)(nil)).Column("job").Where("complete AND inline > ?", s.keep).Where("job > ?", after).Order("job").Limit(100).Scan(ctx, &jobs)
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
