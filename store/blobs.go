@@ -13,6 +13,9 @@ import (
 	_ "gocloud.dev/blob/s3blob" // s3://
 )
 
+// Bucket is where blobs are, see [OpenBlobs].
+type Bucket = blob.Bucket
+
 // OpenBlobs opens the place for what is too large for the database: logs, artifacts, caches. The URL is s3://BUCKET?region=…,
 // gs://BUCKET or azblob://CONTAINER with the options of gocloud.dev (https://gocloud.dev/howto/blob/), whose credentials come from the
 // environment as they do for the vendors' own tools; or file:///PATH, or empty for the folder dir. Folders are made where there are none,
@@ -23,7 +26,7 @@ import (
 //
 // A blob becomes visible as a whole when its writer is closed. In a folder, a blob that is being written lies beside the others under a
 // name that ends with .tmp until then, and is left there by a crash.
-func OpenBlobs(ctx context.Context, location, dir string) (*blob.Bucket, error) {
+func OpenBlobs(ctx context.Context, location, dir string) (*Bucket, error) {
 	if location == "" {
 		return openFolder(dir, "")
 	}
@@ -58,7 +61,7 @@ func OpenBlobs(ctx context.Context, location, dir string) (*blob.Bucket, error) 
 	return nil, fmt.Errorf("open blobs: %s:// is not known; use s3://, gs://, azblob:// or file:///", u.Scheme)
 }
 
-func openFolder(dir, prefix string) (*blob.Bucket, error) {
+func openFolder(dir, prefix string) (*Bucket, error) {
 	b, err := fileblob.OpenBucket(dir, &fileblob.Options{
 		CreateDir:   true,
 		DirFileMode: 0o700,
