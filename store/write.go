@@ -2,9 +2,14 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -49,8 +54,8 @@ const (
 type inside struct{ db *DB }
 
 // Write runs fn in a transaction and commits it when fn returns nil; its events become visible with it. fn is called again when the
-// database reports that the transaction lost a race (a serialisation failure, a deadlock, a busy file), so it must not change
-// anything outside of the transaction. fn's own error is returned as it is.
+// database reports that the transaction lost a race (a serialisation failure, a deadlock, a busy file), or when the connection was lost
+// before the commit, so it must not change anything outside of the transaction. fn's own error is returned as it is.
 //
 // When ctx ends before the commit, nothing has happened. From then on the commit is not interrupted any more; an error says then that
 // the connection was lost, and only looking again tells whether the transaction has happened.
@@ -69,8 +74,9 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 			}
 			return nil
 		}
-		if !lostRace(err) || n == attempts || ctx.Err() != nil {
-			if n > 1 && lostRace(err) {
+		again := lostRace(err) || db.lostConnection(err)
+		if !again || n == attempts || ctx.Err() != nil {
+			if n > 1 && again {
 				return fmt.Errorf("after %d attempts: %w", n, err)
 			}
 			return err
@@ -122,9 +128,31 @@ func (db *DB) once(ctx context.Context, fn func(ctx context.Context, tx *Tx) err
 	defer timer.Stop()
 	committed = true
 	if err := inner.Commit(); err != nil {
-		return nil, fmt.Errorf("commit: %w", err)
+		return nil, &commitError{err}
 	}
 	return tx, nil
+}
+
+// commitError is the error of a commit: the transaction may have happened nevertheless.
+type commitError struct{ err error }
+
+func (e *commitError) Error() string { return "commit: " + e.err.Error() }
+func (e *commitError) Unwrap() error { return e.err }
+
+// lostConnection reports whether a transaction ended, before its commit, with the connection to the server. A pool does not know of a
+// connection's end before it is used: after a restart of the server the next one is there at once.
+func (db *DB) lostConnection(err error) bool {
+	var late *commitError
+	if db.Kind != PostgreSQL || errors.As(err, &late) {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		// Class 08: connection exception; 57P01 and 57P02: the server ends, 25P03: it found the transaction idle for too long.
+		return strings.HasPrefix(pg.Code, "08") || pg.Code == "57P01" || pg.Code == "57P02" || pg.Code == "25P03"
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // lostRace reports whether repeating a transaction may help.

@@ -160,6 +160,29 @@ func TestLostRacesAreRepeated(t *testing.T) {
 	})
 }
 
+// TestLostConnection cuts the connection in the midst of a transaction, as a restart of the server does.
+func TestLostConnection(t *testing.T) {
+	db := storetest.OpenPostgreSQL(t)
+	withThings(t, db)
+	tries := 0
+	err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+		if tries++; tries == 1 {
+			var pid int
+			if err := tx.NewRaw("SELECT pg_backend_pid()").Scan(ctx, &pid); err != nil {
+				return err
+			}
+			var cut bool
+			if err := db.NewRaw("SELECT pg_terminate_backend(?, 10000)", pid).Scan(t.Context(), &cut); err != nil || !cut {
+				t.Errorf("the connection cannot be cut: %v", err)
+			}
+		}
+		return insert("a")(ctx, tx)
+	})
+	if err != nil || tries != 2 || !has(t, db, "a") {
+		t.Errorf("after %d tries: %v", tries, err)
+	}
+}
+
 // TestDiskFull shows that a full disk is an error that goes away with its cause.
 func TestDiskFull(t *testing.T) {
 	db := storetest.Open(t)
