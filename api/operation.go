@@ -1,0 +1,235 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/gantry-ops/gantry/auth"
+)
+
+// scope says what an operation's action is decided for.
+type scope int
+
+const (
+	// public needs no identity.
+	public scope = iota + 1
+	// signedIn needs an identity and no more.
+	signedIn
+	// onServer is decided for the whole server.
+	onServer
+	// onList is decided for each thing in a list: it shows what the caller may read.
+	onList
+	// onProject, onRun, onJob and onApproval are decided for the project of the parameter of that name.
+	onProject
+	onRun
+	onJob
+	onApproval
+)
+
+// operation is what there is to know of one before it is called.
+type operation struct {
+	id, method, path string
+	tag, summary     string
+	description      string
+	scope            scope
+	action           auth.Action
+	// status of success where it is not 200.
+	status int
+	// body bounds the request in bytes; 0: maxBody.
+	body int64
+	// slow: the request's body may take long (a stream).
+	slow bool
+	// once: a repeated Idempotency-Key gives the first answer again.
+	once   bool
+	errors []int
+}
+
+// readOf is the action that lets somebody know that a thing of the scope exists.
+func readOf(s scope) auth.Action {
+	switch s {
+	case onProject:
+		return auth.ProjectRead
+	case onRun, onJob:
+		return auth.RunRead
+	case onApproval:
+		return auth.ApprovalRead
+	}
+	return ""
+}
+
+// none is for operations without parameters or without a body in the answer.
+type none struct{}
+
+// answer is a body.
+type answer[T any] struct{ Body T }
+
+// items is a whole list.
+type items[T any] struct {
+	Items []T `json:"items"`
+}
+
+func listOf[T any](list []T) *answer[items[T]] {
+	if list == nil {
+		list = []T{}
+	}
+	return &answer[items[T]]{items[T]{list}}
+}
+
+// handle registers an operation. That one without a scope, or a decision without an action, panics: the program is wrong then.
+func handle[I, O any](s *Server, op operation, h func(context.Context, *I) (*O, error)) {
+	needs := op.scope != public && op.scope != signedIn
+	if op.scope == 0 || needs == (op.action == "") || s.operations[op.id] != nil {
+		panic("api: the operation " + op.id + " has no scope or action, or is there twice")
+	}
+	s.operations[op.id] = &op
+	o := huma.Operation{
+		OperationID: op.id, Method: op.method, Path: op.path, Tags: []string{op.tag}, Summary: op.summary, Description: op.description,
+		DefaultStatus: op.status, MaxBodyBytes: op.body, BodyReadTimeout: bodyTimeout, Metadata: map[string]any{"operation": &op},
+		Errors: append([]int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}, op.errors...),
+	}
+	if o.MaxBodyBytes == 0 {
+		o.MaxBodyBytes = maxBody
+	}
+	if op.slow {
+		o.BodyReadTimeout = -1
+	}
+	if op.scope != public {
+		o.Security = []map[string][]string{{"token": {}}, {"session": {}}}
+		o.Errors = append(o.Errors, http.StatusUnauthorized)
+	}
+	if needs {
+		o.Errors = append(o.Errors, http.StatusForbidden, http.StatusNotFound)
+		o.Description += "\n\nNeeds `" + string(op.action) + "`."
+	}
+	if op.method == http.MethodPost || op.method == http.MethodPut || op.method == http.MethodDelete {
+		o.Errors = append(o.Errors, http.StatusConflict, http.StatusRequestEntityTooLarge)
+	}
+	slices.Sort(o.Errors)
+	o.Errors = slices.Compact(o.Errors)
+	huma.Register(s.api, o, func(ctx context.Context, in *I) (*O, error) {
+		out, err := h(ctx, in)
+		if err != nil {
+			return nil, s.problem(ctx, err)
+		}
+		if out == nil {
+			out = new(O)
+		}
+		return out, nil
+	})
+}
+
+type identityKey struct{}
+
+// identity is who makes the request; nil in public operations.
+func identity(ctx context.Context) *auth.Identity {
+	id, _ := ctx.Value(identityKey{}).(*auth.Identity)
+	return id
+}
+
+// guard lets requests through that may be made.
+func (s *Server) guard(ctx huma.Context, next func(huma.Context)) {
+	op, _ := ctx.Operation().Metadata["operation"].(*operation)
+	r, w := humago.Unwrap(ctx)
+	if n, ok := r.Context().Value(noteKey{}).(*note); ok && op != nil {
+		n.operation = op.id
+	}
+	if op == nil {
+		writeProblem(w, newProblem(http.StatusForbidden, "refused", "this operation is not open to anybody"))
+		return
+	}
+	if op.scope != public {
+		id, err := s.o.Auth.Authenticate(r.Context(), r)
+		if err != nil {
+			writeProblem(w, s.problem(r.Context(), err))
+			return
+		}
+		if n, ok := r.Context().Value(noteKey{}).(*note); ok {
+			n.actor = id.Actor
+		}
+		if err := s.allow(r.Context(), id, op, ctx.Param); err != nil {
+			writeProblem(w, s.problem(r.Context(), err))
+			return
+		}
+		ctx = huma.WithValue(ctx, identityKey{}, id)
+	} else if op.method != http.MethodGet {
+		if err := s.o.Auth.CheckOrigin(r); err != nil {
+			writeProblem(w, s.problem(r.Context(), err))
+			return
+		}
+	}
+	if !op.slow {
+		// Streams have no end of their own; everything else does.
+		_ = http.NewResponseController(w).SetWriteDeadline(s.o.Now().Add(time.Minute))
+	}
+	if key := r.Header.Get("Idempotency-Key"); key != "" && op.once {
+		s.keys.serve(s, ctx, op, key, next)
+		return
+	}
+	next(ctx)
+}
+
+// allow decides whether an identity may call an operation.
+func (s *Server) allow(ctx context.Context, id *auth.Identity, op *operation, param func(string) string) error {
+	switch op.scope {
+	case signedIn, onList:
+		if id.Kind == auth.KindRunner {
+			return s.o.Auth.Authorize(ctx, id, readable(op.action), auth.AllProjects)
+		}
+		return nil
+	case onServer:
+		return s.o.Auth.Authorize(ctx, id, op.action, auth.AllProjects)
+	}
+	project, err := s.projectOf(ctx, op.scope, param)
+	if err != nil {
+		return err
+	}
+	if !s.o.Auth.Allowed(id, readOf(op.scope), project) {
+		// What one may not read does not exist; that it was asked for is recorded all the same.
+		if err := s.o.Auth.Authorize(ctx, id, readOf(op.scope), project); err != nil {
+			return errNotFound
+		}
+	}
+	return s.o.Auth.Authorize(ctx, id, op.action, project)
+}
+
+// readable is the action of a list for identities that may read no list.
+func readable(a auth.Action) auth.Action {
+	if a == "" {
+		return auth.TokenOwn
+	}
+	return a
+}
+
+// projectOf finds the project that a parameter belongs to.
+func (s *Server) projectOf(ctx context.Context, sc scope, param func(string) string) (string, error) {
+	switch sc {
+	case onProject:
+		p, err := s.o.Runs.Project(ctx, param("project"))
+		if err != nil {
+			return "", err
+		}
+		return p.ID, nil
+	case onRun:
+		r, err := s.o.Runs.Run(ctx, param("run"))
+		if err != nil {
+			return "", err
+		}
+		return r.Project, nil
+	case onJob:
+		j, err := s.o.Runs.Job(ctx, param("job"))
+		if err != nil {
+			return "", err
+		}
+		return j.Project, nil
+	}
+	a, err := s.o.Runs.Approval(ctx, param("approval"))
+	if err != nil {
+		return "", err
+	}
+	return a.Project, nil
+}

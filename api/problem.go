@@ -1,0 +1,217 @@
+package api
+
+import (
+	"context"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/gantry-ops/gantry/auth"
+	"github.com/gantry-ops/gantry/runs"
+	"github.com/gantry-ops/gantry/runs/jobs"
+	"github.com/gantry-ops/gantry/secret"
+)
+
+// Problem is an error as RFC 9457 has it, with the places of what is wrong.
+type Problem struct {
+	// Type is a relative reference that is the same for all problems of a sort: /problems/invalid.
+	Type   string  `json:"type" format:"uri-reference" doc:"The sort of problem." example:"/problems/invalid"`
+	Title  string  `json:"title" doc:"What the sort is about."`
+	Status int     `json:"status" doc:"The HTTP status."`
+	Detail string  `json:"detail,omitempty" doc:"What is wrong this time, and what to do."`
+	Errors []Place `json:"errors,omitempty" doc:"The places of what is wrong."`
+
+	retry time.Duration
+}
+
+// Place is where something is wrong.
+type Place struct {
+	Location string `json:"location" doc:"body.source.url, query.limit, path.run" example:"body.source.url"`
+	Message  string `json:"message" doc:"What is expected there."`
+	Value    any    `json:"value,omitempty" doc:"What was given, where it is no secret."`
+}
+
+// Error implements error.
+func (p *Problem) Error() string {
+	if p.Detail != "" {
+		return p.Detail
+	}
+	return p.Title
+}
+
+// GetStatus implements huma.StatusError.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// GetHeaders implements huma.HeadersError.
+func (p *Problem) GetHeaders() http.Header {
+	if p.retry <= 0 {
+		return nil
+	}
+	return http.Header{"Retry-After": {strconv.Itoa(int(math.Ceil(p.retry.Seconds())))}}
+}
+
+// sorts are the kinds of problems with their titles.
+var sorts = map[string]string{
+	"invalid": "the request cannot be accepted as it is", "not-found": "there is no such thing, or you may not see it", "conflict": "that cannot be done in this state",
+	"fenced": "the job is not this worker's any longer", "refused": "you may not do that", "credentials": "sign in first", "expired": "the credentials have expired",
+	"csrf": "the request did not come from this server's own pages", "too-many": "too many requests", "too-large": "the request is too large",
+	"unavailable": "the server cannot do that at the moment", "internal": "the server could not do its part", "key-reused": "the Idempotency-Key was used for another request",
+}
+
+func newProblem(status int, sort, detail string, places ...Place) *Problem {
+	return &Problem{Type: "/problems/" + sort, Title: sorts[sort], Status: status, Detail: detail, Errors: places}
+}
+
+var errNotFound = newProblem(http.StatusNotFound, "not-found", "")
+
+func init() {
+	// huma's own errors (validation, sizes, unknown fields) take the same form.
+	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
+		sort := "invalid"
+		switch {
+		case status == http.StatusNotFound:
+			sort = "not-found"
+		case status == http.StatusRequestEntityTooLarge:
+			sort = "too-large"
+		case status >= 500:
+			sort = "internal"
+		}
+		p := newProblem(status, sort, msg)
+		for _, err := range errs {
+			var d huma.ErrorDetailer
+			if errors.As(err, &d) {
+				e := d.ErrorDetail()
+				p.Errors = append(p.Errors, Place{Location: e.Location, Message: e.Message, Value: bounded(e)})
+			} else if err != nil && status < 500 {
+				p.Errors = append(p.Errors, Place{Location: "body", Message: err.Error()})
+			}
+		}
+		return p
+	}
+	huma.NewErrorWithContext = func(_ huma.Context, status int, msg string, errs ...error) huma.StatusError {
+		return huma.NewError(status, msg, errs...)
+	}
+}
+
+// bounded is a value as it may be echoed: small, and not of a field that is secret.
+func bounded(e *huma.ErrorDetail) any {
+	for _, word := range []string{"password", "token", "secret", "value", "old"} {
+		if strings.Contains(e.Location, word) {
+			return nil
+		}
+	}
+	switch v := e.Value.(type) {
+	case string:
+		if len(v) > 200 {
+			return v[:200] + "…"
+		}
+		return v
+	case float64, bool, int, int64:
+		return v
+	}
+	return nil
+}
+
+// problem makes the answer to an error. What the server cannot account for is logged, and not told.
+func (s *Server) problem(ctx context.Context, err error) *Problem {
+	var (
+		p        *Problem
+		status   huma.StatusError
+		invalid  *jobs.InvalidError
+		inAuth   *auth.InvalidError
+		inSecret *secret.InvalidError
+		limited  *auth.LimitedError
+		refused  *auth.RefusedError
+		forbids  *runs.ForbiddenError
+	)
+	switch {
+	case errors.As(err, &p):
+		return p
+	case errors.As(err, &status):
+		return newProblem(status.GetStatus(), "invalid", status.Error())
+	case errors.As(err, &invalid):
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: located(invalid.Field), Message: invalid.Message, Value: invalid.Value})
+	case errors.As(err, &inAuth):
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: located(inAuth.Field), Message: inAuth.Message})
+	case errors.As(err, &inSecret):
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: located(inSecret.Field), Message: inSecret.Message})
+	case errors.As(err, &limited):
+		p := newProblem(http.StatusTooManyRequests, "too-many", err.Error())
+		p.retry = limited.After
+		return p
+	case errors.As(err, &refused), errors.As(err, &forbids):
+		return newProblem(http.StatusForbidden, "refused", err.Error())
+	case errors.Is(err, auth.ErrCSRF):
+		return newProblem(http.StatusForbidden, "csrf", err.Error())
+	case errors.Is(err, auth.ErrExpired):
+		return newProblem(http.StatusUnauthorized, "expired", err.Error())
+	case errors.Is(err, auth.ErrNoCredentials), errors.Is(err, auth.ErrBadCredentials), errors.Is(err, auth.ErrDisabled):
+		return newProblem(http.StatusUnauthorized, "credentials", err.Error())
+	case errors.Is(err, runs.ErrFenced):
+		return newProblem(http.StatusGone, "fenced", err.Error())
+	case errors.Is(err, runs.ErrNotFound), errors.Is(err, auth.ErrNotFound), errors.Is(err, secret.ErrNotFound):
+		return newProblem(http.StatusNotFound, "not-found", err.Error())
+	case errors.Is(err, runs.ErrConflict), errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdmin):
+		return newProblem(http.StatusConflict, "conflict", err.Error())
+	case errors.Is(err, context.Canceled):
+		return newProblem(499, "unavailable", "the request was given up")
+	case away(err):
+		s.o.Log.Warn("the database is away", "error", err)
+		p := newProblem(http.StatusServiceUnavailable, "unavailable", "the database does not answer; try again soon")
+		p.retry = 2 * time.Second
+		return p
+	}
+	operation := ""
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		operation = n.operation
+	}
+	s.o.Log.Error("an operation failed", "operation", operation, "error", err)
+	return newProblem(http.StatusInternalServerError, "internal", "the server's log says more")
+}
+
+// away reports whether the database, and not the request, is what is wrong.
+func away(err error) bool {
+	var network *net.OpError
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// located puts a field of a room's input into the request.
+func located(field string) string {
+	switch field {
+	case "limit", "after", "from", "pattern", "ref", "attempt", "status", "environment":
+		return "query." + field
+	case "":
+		return "body"
+	}
+	return "body." + field
+}
+
+// writeProblem answers with a problem.
+func writeProblem(w http.ResponseWriter, p *Problem) {
+	for k, v := range p.GetHeaders() {
+		w.Header()[k] = v
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	if err := json.NewEncoder(w).Encode(p); err != nil {
+		return // nobody listens any more
+	}
+}
+
+// invalidQuery is a problem with a parameter.
+func invalidQuery(name, format string, args ...any) *Problem {
+	message := fmt.Sprintf(format, args...)
+	return newProblem(http.StatusUnprocessableEntity, "invalid", name+" "+message, Place{Location: "query." + name, Message: message})
+}
