@@ -111,6 +111,21 @@ func TestNoBlobStore(t *testing.T) {
 	}
 }
 
+// TestTidiesItself compacts what an earlier process has left, without being asked.
+func TestTidiesItself(t *testing.T) {
+	db, b := storetest.Open(t), bucket(t)
+	before := newStore(t, db, b)
+	before.Close() // what it would do beside transactions is not done any longer
+	appendTo(t, before, "j", lines(1, 9000)...)
+	complete(t, before, "j")
+	s, err := New(t.Context(), Options{DB: db, Blobs: b, Tidy: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	await(t, "the log is in a blob", func() bool { return len(keys(t, b)) == 1 })
+}
+
 // TestDamage serves nothing that is not what was written.
 func TestDamage(t *testing.T) {
 	db := storetest.Open(t)

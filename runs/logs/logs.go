@@ -21,6 +21,8 @@ type Options struct {
 	Blobs *blob.Bucket
 	// Poll is after how long a watcher learns what another server has appended; 0: a second.
 	Poll time.Duration
+	// Tidy is how often Tidy is called by itself; 0: hourly, negative: never.
+	Tidy time.Duration
 	// Log is told of work beside transactions that failed and will be tried again; nil: nobody is.
 	Log *slog.Logger
 }
@@ -146,6 +148,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	if o.Poll <= 0 {
 		o.Poll = time.Second
 	}
+	if o.Tidy == 0 {
+		o.Tidy = time.Hour
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -159,6 +164,9 @@ func New(ctx context.Context, o Options) (*Store, error) {
 	s.cache.limit = cacheSize
 	s.hub.db, s.hub.every = o.DB, o.Poll
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if o.Tidy > 0 {
+		s.beside.Go(s.tidyOften)
+	}
 	return s, nil
 }
 

@@ -56,7 +56,7 @@ type Tidied struct {
 }
 
 // Tidy makes good what a crash or a blob store that could not be reached has left: blobs that no row refers to are deleted once they are
-// an hour old, and complete logs that are still in the database are compacted. It is for a schedule, an hour apart or so; several
+// an hour old, and complete logs that are still in the database are compacted. The Store does so by itself every Options.Tidy; several
 // servers may do it at a time.
 func (s *Store) Tidy(ctx context.Context) (Tidied, error) {
 	var done Tidied
@@ -65,6 +65,25 @@ func (s *Store) Tidy(ctx context.Context) (Tidied, error) {
 		return done, fmt.Errorf("tidy up logs: %w", err)
 	}
 	return done, nil
+}
+
+// tidyOften tidies up until the Store is closed.
+func (s *Store) tidyOften() {
+	tick := time.NewTicker(s.o.Tidy)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		done, err := s.Tidy(s.ctx)
+		if err != nil && s.ctx.Err() == nil {
+			s.o.Log.Warn("logs could not be tidied up", "error", err)
+		} else if done != (Tidied{}) {
+			s.o.Log.Info("logs were tidied up", "blobs", done.Blobs, "logs", done.Logs)
+		}
+	}
 }
 
 func (s *Store) tidyLogs(ctx context.Context, done *Tidied) error {
