@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) error {
 	}
 	defer os.RemoveAll(dir)
 
-	b := &bench{dir: dir, repeat: *repeat, progress: errs, contenders: []contender{floor(), gantryBinary(binary)}}
+	b := &bench{dir: dir, binary: binary, repeat: *repeat, progress: errs, contenders: []contender{floor(), gantryBinary(binary)}}
 	if act, err := exec.LookPath("act"); err == nil {
 		b.contenders = append(b.contenders, actBinary(act))
 	}

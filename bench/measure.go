@@ -9,15 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
 // bench is one run of the program.
 type bench struct {
-	dir        string
+	dir string
+	// binary is gantry's.
+	binary     string
 	repeat     int
 	progress   io.Writer
 	contenders []contender
@@ -212,23 +212,5 @@ func watchPeak(pid int, ended <-chan struct{}) <-chan int64 {
 	return out
 }
 
-// readPeak reads VmHWM, see proc_pid_status(5); 0 where there is none.
-func readPeak(pid int) int64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, ok := strings.Cut(string(status), "VmHWM:")
-	if !ok {
-		return 0
-	}
-	fields := strings.Fields(rest)
-	if len(fields) == 0 {
-		return 0
-	}
-	kilobytes, err := strconv.ParseInt(fields[0], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return kilobytes << 10
-}
+// readPeak reads the largest resident set; 0 where there is none.
+func readPeak(pid int) int64 { return readStatus(pid, "VmHWM:") }

@@ -20,6 +20,7 @@ var measurements = []measurement{
 	{"skewed", skewedGraph},
 	{"log", hundredMegabytes},
 	{"plan", parseAndPlan},
+	{"serve", startAndIdle},
 }
 
 const (
