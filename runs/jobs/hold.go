@@ -25,9 +25,10 @@ func find1(ctx context.Context, q *bun.SelectQuery, id string, r *jobRow) error 
 }
 
 // held returns the job that a worker proves its right to, locked; ErrFenced where it has none any longer.
-func held(ctx context.Context, tx *store.Tx, ref TaskRef) (*jobRow, error) {
+// Where columns are named only those are read.
+func held(ctx context.Context, tx *store.Tx, ref TaskRef, columns ...string) (*jobRow, error) {
 	r := &jobRow{}
-	if err := find1(ctx, forUpdate(tx, tx.NewSelect()), ref.Job, r); err != nil {
+	if err := find1(ctx, forUpdate(tx, tx.NewSelect().Column(columns...)), ref.Job, r); err != nil {
 		return nil, err
 	}
 	return r, r.check(ref)
@@ -54,7 +55,7 @@ func (s *Service) Renew(ctx context.Context, ref TaskRef) (Control, error) {
 	var c Control
 	var worker string
 	err := s.writes.do(ctx, func(ctx context.Context, tx *store.Tx) error {
-		r, err := held(ctx, tx, ref)
+		r, err := held(ctx, tx, ref, "id", "status", "token", "worker", "embedded", "cancel", "cancel_reason")
 		if err != nil {
 			return err
 		}
@@ -157,12 +158,14 @@ func (s *Service) note(ctx context.Context, tx *store.Tx, r *jobRow, text string
 	return nil
 }
 
-// end records how a job has ended. It writes the whole row.
+// end records how a job has ended. It writes what a worker, and what taking it from a worker, may have changed.
 func (s *Service) end(ctx context.Context, tx *store.Tx, r *jobRow, o runner.Outcome, actor string) error {
 	o.Reason = clean(o.Reason, maxReason)
 	r.Status, r.Reason, r.Outcome.V, r.FinishedAt, r.Expires = Status(o.Status), o.Reason, &o, s.now(), store.Time{}
 	r.Tolerated = r.Tolerated && r.Status == Failure
-	if err := save(ctx, tx, r, false); err != nil {
+	_, err := tx.NewUpdate().Model(r).WherePK().Column("status", "reason", "outcome", "finished_at", "expires", "tolerated", "token", "try", "batch",
+		"lines", "annotated", "summary", "environment_url").Exec(ctx)
+	if err != nil {
 		return err
 	}
 	if r.Try > 0 {

@@ -10,28 +10,27 @@ import (
 	"github.com/gantry-ops/gantry/store"
 )
 
-// absence knows when this server began to look after the jobs' workers, so that who could not reach a server is not punished for it.
+// absence knows for how long nobody is punished for not having reached a server.
 type absence struct {
-	mu   sync.Mutex
-	last time.Time // of the last look that succeeded
+	mu     sync.Mutex
+	looked bool
 	// remote and embedded are until when no job of such workers is taken from them.
 	remote, embedded time.Time
 }
 
-// looked notes a look, and returns whose jobs may be taken at that time.
-func (a *absence) looked(now time.Time, s *Service) (remote, embedded bool) {
+// look notes a look, which was due before late, and returns whose jobs may be taken.
+func (a *absence) look(now time.Time, late time.Duration, s *Service) (remote, embedded bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	switch away := now.Sub(a.last); {
-	case a.last.IsZero():
-		// The server that looked before may have been gone for any time, and runners could not renew then. An embedded worker would have
-		// died with its server; those of other servers have gone on renewing.
-		a.remote = now.Add(s.o.RemoteTTL)
-	case away > s.o.TTL:
-		// Nobody here could reach the database, or another server has looked meanwhile and then died.
+	if !a.looked {
+		// There may have been no server for any time, and runners could not renew then. An embedded worker would have died with its
+		// server; those of other servers have gone on renewing.
+		a.looked, a.remote = true, now.Add(s.o.RemoteTTL)
+	}
+	if late > s.o.TTL {
+		// No server has looked, so perhaps none could reach the database.
 		a.remote, a.embedded = now.Add(s.o.RemoteTTL), now.Add(s.o.TTL)
 	}
-	a.last = now
 	return !now.Before(a.remote), !now.Before(a.embedded)
 }
 
@@ -44,7 +43,7 @@ func (s *Service) reclaim(ctx context.Context, l *engine.Lease) (time.Duration, 
 	if err != nil {
 		return 0, fmt.Errorf("look for lost jobs: %w", err)
 	}
-	remote, embedded := s.absence.looked(now.Time, s)
+	remote, embedded := s.absence.look(now.Time, now.Sub(l.Due), s)
 	for _, lost := range rows {
 		if lost.Embedded && !embedded || !lost.Embedded && !remote {
 			continue

@@ -40,7 +40,9 @@ func TestPlanToSweep(t *testing.T) {
 			{Path: "a", Key: "a", Name: "A"}, {Path: "b", Key: "b", Name: "B"}, {Path: "c", Key: "c", Name: "C", Needs: []string{"a", "b"}},
 			{Path: "d", Key: "d", Name: "D"}, {Path: "e", Key: "e", Name: "E"}, {Path: "f", Key: "f", Name: "F"},
 		}
-		of := func(id string) runner.Assignment { return runner.Assignment{ID: id, Key: id, Name: strings.ToUpper(id)} }
+		of := func(id string) runner.Assignment {
+			return runner.Assignment{ID: id, Key: id, Name: strings.ToUpper(id)}
+		}
 		w.write(func(ctx context.Context, tx *store.Tx) error {
 			for range 2 { // planning again changes nothing
 				if err := w.Plan(ctx, tx, "p", "1", 1, planned); err != nil {

@@ -37,7 +37,8 @@ func (s *Service) Report(ctx context.Context, ref TaskRef, b Batch) error {
 	}
 	worker := ""
 	err = s.writes.do(ctx, func(ctx context.Context, tx *store.Tx) error {
-		r, err := held(ctx, tx, ref)
+		r, err := held(ctx, tx, ref, "id", "run", "project", "attempt", "name", "status", "reason", "token", "try", "worker", "embedded", "batch", "lines",
+			"annotated", "summary", "environment_url")
 		if err != nil {
 			return err
 		}

@@ -133,10 +133,10 @@ func (w *world) job(id string) *Job {
 	return j
 }
 
-// reclaim has the reconciler look once.
+// look has the reconciler look once.
 func (w *world) look() {
 	w.t.Helper()
-	e, err := engine.New(w.t.Context(), w.db, engine.Options{Poll: 5 * time.Millisecond})
+	e, err := engine.New(w.t.Context(), w.db, engine.Options{Poll: 5 * time.Millisecond, Now: w.clock.now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -147,7 +147,12 @@ func (w *world) look() {
 		_, result = w.reclaim(ctx, l)
 		return engine.Done, nil
 	})
-	w.write(func(ctx context.Context, tx *store.Tx) error { return e.Put(ctx, tx, "test.look", "x", time.Now()) })
+	w.write(func(ctx context.Context, tx *store.Tx) error {
+		if err := e.Remove(ctx, tx, "test.look", "x"); err != nil { // the one before may be there still
+			return err
+		}
+		return e.Put(ctx, tx, "test.look", "x", w.clock.now())
+	})
 	if err := e.Run(ctx); err != nil || result != nil {
 		w.t.Fatal(err, result)
 	}
