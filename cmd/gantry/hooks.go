@@ -21,9 +21,9 @@ type hooks struct {
 	now     func() time.Time
 }
 
-// receive checks and reads a delivery for a project. A nil trigger with a reason is a delivery that starts nothing; delivery is the
-// forge's ID of it, where it could be read. Errors are the forge package's.
-func (h *hooks) receive(ctx context.Context, p *runs.Project, header http.Header, body []byte) (t *runs.Trigger, reason, delivery string, err error) {
+// receive checks and reads a delivery for a project. One without triggers starts nothing, and reason says why; delivery is the forge's ID
+// of it, where it could be read. Errors are the forge package's.
+func (h *hooks) receive(ctx context.Context, p *runs.Project, header http.Header, body []byte) (triggers []runs.Trigger, reason, delivery string, err error) {
 	if p.Forge.Kind == "" {
 		return nil, "", "", fmt.Errorf("the project %s has no forge: %w", p.ID, forge.ErrSignature)
 	}
@@ -51,8 +51,31 @@ func (h *hooks) receive(ctx context.Context, p *runs.Project, header http.Header
 	if d.Repository != "" && p.Forge.Repository != "" && !strings.EqualFold(d.Repository, p.Forge.Repository) {
 		return nil, fmt.Sprintf("it is about %s, and the project is %s", d.Repository, p.Forge.Repository), d.ID, nil
 	}
-	t, reason = triggerOf(p, d)
-	return t, reason, d.ID, nil
+	for i, part := range append([]*forge.Delivery{d}, d.More...) {
+		t, why := triggerOf(p, part)
+		if t == nil {
+			reason = why
+			continue
+		}
+		if i > 0 {
+			// Each ref of the push is taken once, by an ID of its own.
+			t.Delivery = fmt.Sprintf("%s:%s/%d", p.Forge.Kind, d.ID, i)
+		}
+		triggers = append(triggers, *t)
+	}
+	return triggers, reason, d.ID, nil
+}
+
+// refusal is the status that a sender of a delivery is answered with; 0: the error is this server's own.
+func refusal(err error) int {
+	var malformed *forge.MalformedError
+	switch {
+	case errors.Is(err, forge.ErrSignature), errors.Is(err, forge.ErrStale):
+		return http.StatusUnauthorized
+	case errors.As(err, &malformed):
+		return http.StatusBadRequest
+	}
+	return 0
 }
 
 // triggerOf says what a delivery starts.

@@ -44,7 +44,6 @@ type server struct {
 	log      *slog.Logger
 	url      string
 	listener net.Listener
-	metrics  net.Listener // nil without --metrics-listen
 
 	db      *store.DB
 	blobs   *blob.Bucket
@@ -87,12 +86,6 @@ func openServer(ctx context.Context, o *serverOptions, log *slog.Logger) (s *ser
 		return s, fmt.Errorf("listen on %s: %w (another --listen may be free)", o.listen, err)
 	}
 	s.closers = append(s.closers, closing(s.listener))
-	if o.metricsListen != "" {
-		if s.metrics, err = net.Listen("tcp", o.metricsListen); err != nil {
-			return s, fmt.Errorf("listen for metrics on %s: %w", o.metricsListen, err)
-		}
-		s.closers = append(s.closers, closing(s.metrics))
-	}
 	s.url = o.address(s.listener.Addr())
 	if s.db, err = store.Open(ctx, store.Options{URL: cmp.Or(o.db, filepath.Join(o.data, "gantry.db"))}); err != nil {
 		return s, err

@@ -56,7 +56,7 @@ type serverOptions struct {
 	oidcGroups, oidcDefault    []string
 	trustedProxies             []string
 	actionsURL                 string
-	metricsListen              string
+	publicMetrics              bool
 }
 
 func newUpCommand() *cobra.Command {
@@ -97,7 +97,7 @@ func newUpCommand() *cobra.Command {
 	f.StringArrayVar(&o.oidcDefault, "oidc-default", nil, "role for everybody who signs in by the provider, as `PROJECT:ROLE`")
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "`CIDR` of proxies whose X-Forwarded-For is believed")
 	f.StringVar(&o.actionsURL, "actions-url", "", "base `URL` to clone actions and workflows from (default: https://github.com)")
-	f.StringVar(&o.metricsListen, "metrics-listen", "", "further `ADDRESS` that serves /metrics alone, in plain HTTP (default: only loopback addresses may ask the server itself)")
+	f.BoolVar(&o.publicMetrics, "public-metrics", false, "let everybody read /metrics, not this machine alone")
 	o.executor.value, o.executor.allowed = "host", []string{"host", "docker"}
 	registerChoice(cmd, &o.executor, "executor", "x", "where jobs without a container run: host, docker")
 	o.logFormat.value, o.logFormat.allowed = "text", []string{"text", "json"}
@@ -134,7 +134,7 @@ func (o *serverOptions) check() error {
 	if o.data, err = filepath.Abs(o.data); err != nil {
 		return fmt.Errorf("find the data folder: %w", err)
 	}
-	host, port, err := net.SplitHostPort(o.listen)
+	host, _, err := net.SplitHostPort(o.listen)
 	if err != nil {
 		return usagef("--listen %s: expected ADDRESS:PORT, such as 127.0.0.1:7070 or :7070", o.listen)
 	}
@@ -156,7 +156,6 @@ func (o *serverOptions) check() error {
 		return usagef("--url %s: expected the address that browsers use, without a path, such as https://ci.example.com", o.url)
 	}
 	o.url = u.Scheme + "://" + u.Host
-	_ = port
 	return nil
 }
 
