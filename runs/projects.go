@@ -103,6 +103,7 @@ func (s *Service) CreateProject(ctx context.Context, by By, p Project) (*Project
 	if err := p.check(); err != nil {
 		return nil, err
 	}
+	p.Forge.HasToken, p.Forge.HasWebhookSecret = false, false
 	var made *Project
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now := store.At(tx.Now())
@@ -134,7 +135,9 @@ func (s *Service) UpdateProject(ctx context.Context, by By, p Project) (*Project
 		if r.Version != p.Version {
 			return fmt.Errorf("%w: the project was changed meanwhile; it has version %d, not %d", ErrConflict, r.Version, p.Version)
 		}
-		before := r.Settings.V.Source
+		before, forge := r.Settings.V.Source, r.Settings.V.Forge
+		// What is set is not the caller's to say, see SetForgeSecrets.
+		p.Forge.HasToken, p.Forge.HasWebhookSecret = forge.HasToken, forge.HasWebhookSecret
 		r.Settings = doc(p)
 		if before == p.Source {
 			return nil

@@ -35,6 +35,10 @@ func TestProjects(t *testing.T) {
 		if next, err = s.SetForgeSecrets(ctx, ann, "shop", &yes, nil); err != nil || !next.Forge.HasToken || next.Forge.HasWebhookSecret {
 			t.Errorf("with a token: %+v, %v", next, err)
 		}
+		next.Forge.HasToken = false
+		if next, err = s.UpdateProject(ctx, ann, *next); err != nil || !next.Forge.HasToken {
+			t.Errorf("an update has cleared the token: %+v, %v", next, err)
+		}
 		page, err := s.Projects(ctx, []string{"shop", "other"}, runs.ListOptions{})
 		if err != nil || len(page.Items) != 1 {
 			t.Errorf("%+v, %v", page, err)
@@ -50,7 +54,7 @@ func TestProjects(t *testing.T) {
 		for _, e := range events {
 			types = append(types, e.Type+" "+e.Actor)
 		}
-		if diff := cmp.Diff([]string{"project.created account:ann", "project.updated account:bo", "project.updated account:ann"}, types); diff != "" {
+		if diff := cmp.Diff([]string{"project.created account:ann", "project.updated account:bo", "project.updated account:ann", "project.updated account:ann"}, types); diff != "" {
 			t.Errorf("events (-want +got):\n%s", diff)
 		}
 	})
