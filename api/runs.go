@@ -74,7 +74,7 @@ func (s *Server) runs() {
 		}) (*answer[*runs.Started], error) {
 			id := identity(ctx)
 			started, err := s.o.Runs.Trigger(ctx, runs.Trigger{
-				Project: in.Project, Event: "manual", Ref: in.Body.Ref, File: in.Body.File, Inputs: in.Body.Inputs, Actor: id.Actor, ActorName: id.Display,
+				Project: in.Project, Event: "manual", Ref: in.Body.Ref, File: in.Body.File, Inputs: in.Body.Inputs, Actor: id.Actor, ActorName: id.Display, Account: id.Account,
 			})
 			return &answer[*runs.Started]{started}, err
 		})

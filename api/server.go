@@ -243,4 +243,6 @@ func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 func (r *recorder) Flush() { _ = http.NewResponseController(r.ResponseWriter).Flush() }
 
 // by is who asks, for the rooms.
-func by(id *auth.Identity) jobs.By { return jobs.By{Actor: id.Actor, Name: id.Display} }
+func by(id *auth.Identity) jobs.By {
+	return jobs.By{Actor: id.Actor, Name: id.Display, Account: id.Account}
+}
