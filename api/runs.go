@@ -217,7 +217,7 @@ func (s *Server) runners() {
 			list, err := s.o.Runs.Runners(ctx)
 			return listOf(list), err
 		})
-	type made struct {
+	type madeRunner struct {
 		Runner *jobs.Runner `json:"runner"`
 		Token  string       `json:"token" doc:"Shown this once."`
 	}
@@ -227,14 +227,14 @@ func (s *Server) runners() {
 				Name   string   `json:"name" maxLength:"128"`
 				Labels []string `json:"labels,omitempty" maxItems:"64" doc:"What a job's runs-on may name."`
 			}
-		}) (*answer[made], error) {
+		}) (*answer[madeRunner], error) {
 			id := identity(ctx)
 			r, err := s.o.Runs.RegisterRunner(ctx, by(id), in.Body.Name, in.Body.Labels)
 			if err != nil {
 				return nil, err
 			}
 			token, err := s.o.Auth.IssueRunnerToken(ctx, id.Actor, r.ID)
-			return &answer[made]{made{r, token}}, err
+			return &answer[madeRunner]{madeRunner{r, token}}, err
 		})
 	handle(s, operation{id: "delete-runner", method: http.MethodDelete, path: "/api/v1/runners/{runner}", tag: tag, scope: onServer, action: auth.RunnerWrite, status: http.StatusNoContent, summary: "Take a machine out", description: "Its jobs go back to the queue."},
 		func(ctx context.Context, in *struct {

@@ -126,7 +126,7 @@ func (s *Server) session() {
 			list, err := s.o.Auth.Tokens(ctx, identity(ctx).Account)
 			return listOf(list), err
 		})
-	type made struct {
+	type madeToken struct {
 		Token string          `json:"token" doc:"Shown this once."`
 		Info  *auth.TokenInfo `json:"info"`
 	}
@@ -139,9 +139,9 @@ func (s *Server) session() {
 				Projects []string `json:"projects,omitempty" maxItems:"256" doc:"Only these projects; empty: all that the account may."`
 				Days     int      `json:"expires_in_days,omitempty" doc:"1 to 365; 90 where it is left out."`
 			}
-		}) (*answer[made], error) {
+		}) (*answer[madeToken], error) {
 			token, info, err := s.o.Auth.CreateToken(ctx, identity(ctx), auth.NewToken{Name: in.Body.Name, Scopes: in.Body.Scopes, Projects: in.Body.Projects, Days: in.Body.Days})
-			return &answer[made]{made{token, info}}, err
+			return &answer[madeToken]{madeToken{token, info}}, err
 		})
 	handle(s, operation{id: "revoke-token", method: http.MethodDelete, path: "/api/v1/tokens/{id}", tag: "Tokens", scope: onServer, action: auth.TokenOwn, status: http.StatusNoContent, summary: "Revoke one of my tokens"},
 		func(ctx context.Context, in *struct {

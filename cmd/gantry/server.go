@@ -18,8 +18,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"gocloud.dev/blob"
-
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/engine"
 	"github.com/gantry-ops/gantry/forge"
@@ -46,7 +44,7 @@ type server struct {
 	listener net.Listener
 
 	db      *store.DB
-	blobs   *blob.Bucket
+	blobs   *store.Bucket
 	engine  *engine.Engine
 	secrets *secret.Store
 	auth    *auth.Service
@@ -77,15 +75,16 @@ func openServer(ctx context.Context, o *serverOptions, log *slog.Logger) (s *ser
 		return s, fmt.Errorf("make the data folder: %w", err)
 	}
 	owner := rand.Text()
+	// The address first: who has the lock is remembered as the folder's last owner, also where it could not start.
+	if s.listener, err = net.Listen("tcp", o.listen); err != nil {
+		return s, fmt.Errorf("listen on %s: %w (another --listen may be free)", o.listen, err)
+	}
+	s.closers = append(s.closers, closing(s.listener))
 	previous, release, err := store.LockDir(o.data, owner)
 	if err != nil {
 		return s, err
 	}
 	s.closers = append(s.closers, release)
-	if s.listener, err = net.Listen("tcp", o.listen); err != nil {
-		return s, fmt.Errorf("listen on %s: %w (another --listen may be free)", o.listen, err)
-	}
-	s.closers = append(s.closers, closing(s.listener))
 	s.url = o.address(s.listener.Addr())
 	if s.db, err = store.Open(ctx, store.Options{URL: cmp.Or(o.db, filepath.Join(o.data, "gantry.db"))}); err != nil {
 		return s, err

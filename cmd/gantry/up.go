@@ -56,6 +56,7 @@ type serverOptions struct {
 	oidcGroups, oidcDefault    []string
 	trustedProxies             []string
 	actionsURL                 string
+	metricsListen              string
 	publicMetrics              bool
 }
 
@@ -98,6 +99,7 @@ func newUpCommand() *cobra.Command {
 	f.StringSliceVar(&o.trustedProxies, "trusted-proxy", nil, "`CIDR` of proxies whose X-Forwarded-For is believed")
 	f.StringVar(&o.actionsURL, "actions-url", "", "base `URL` to clone actions and workflows from (default: https://github.com)")
 	f.BoolVar(&o.publicMetrics, "public-metrics", false, "let everybody read /metrics, not this machine alone")
+	f.StringVar(&o.metricsListen, "metrics-listen", "", "further `ADDRESS` that serves /metrics alone, in plain HTTP (default: only this machine may read them)")
 	o.executor.value, o.executor.allowed = "host", []string{"host", "docker"}
 	registerChoice(cmd, &o.executor, "executor", "x", "where jobs without a container run: host, docker")
 	o.logFormat.value, o.logFormat.allowed = "text", []string{"text", "json"}
