@@ -32,6 +32,6 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newPlanCommand(), newCheckCommand(), newUpCommand(), newDoctorCommand(), newVersionCommand())
+	root.AddCommand(newRunCommand(), newPlanCommand(), newCheckCommand(), newUpCommand(), newRunnerCommand(), newDoctorCommand(), newVersionCommand())
 	return root
 }
