@@ -8,13 +8,13 @@ import (
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
 
-// paged are the parameters of a list.
-type paged struct {
+// Paged are the parameters of a list.
+type Paged struct {
 	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many to return at most."`
 	After string `query:"after" maxLength:"512" doc:"The next of the part before."`
 }
 
-func (p paged) options() jobs.ListOptions { return jobs.ListOptions{Limit: p.Limit, After: p.After} }
+func (p Paged) options() jobs.ListOptions { return jobs.ListOptions{Limit: p.Limit, After: p.After} }
 
 // grants are those of an account in a request.
 type grantBody struct {
@@ -32,11 +32,11 @@ func grantsOf(list []grantBody) []auth.Grant {
 
 func (s *Server) accounts() {
 	const tag = "Accounts"
-	type byName struct {
+	type ByName struct {
 		Name string `path:"name" maxLength:"64"`
 	}
 	handle(s, operation{id: "list-accounts", method: http.MethodGet, path: "/api/v1/accounts", tag: tag, scope: onServer, action: auth.AccountRead, summary: "All accounts"},
-		func(ctx context.Context, in *paged) (*answer[jobs.Page[auth.Account]], error) {
+		func(ctx context.Context, in *Paged) (*answer[jobs.Page[auth.Account]], error) {
 			list, next, err := s.o.Auth.Accounts(ctx, in.After, in.Limit)
 			if list == nil {
 				list = []auth.Account{}
@@ -56,13 +56,13 @@ func (s *Server) accounts() {
 			return &answer[*auth.Account]{a}, err
 		})
 	handle(s, operation{id: "get-account", method: http.MethodGet, path: "/api/v1/accounts/{name}", tag: tag, scope: onServer, action: auth.AccountRead, summary: "One account"},
-		func(ctx context.Context, in *byName) (*answer[*auth.Account], error) {
+		func(ctx context.Context, in *ByName) (*answer[*auth.Account], error) {
 			a, err := s.o.Auth.Account(ctx, in.Name)
 			return &answer[*auth.Account]{a}, err
 		})
 	handle(s, operation{id: "update-account", method: http.MethodPut, path: "/api/v1/accounts/{name}", tag: tag, scope: onServer, action: auth.AccountWrite, summary: "Change an account and its grants"},
 		func(ctx context.Context, in *struct {
-			byName
+			ByName
 			Body struct {
 				Display  string      `json:"display,omitempty" maxLength:"128"`
 				Disabled bool        `json:"disabled,omitempty"`
@@ -73,12 +73,12 @@ func (s *Server) accounts() {
 			return &answer[*auth.Account]{a}, err
 		})
 	handle(s, operation{id: "delete-account", method: http.MethodDelete, path: "/api/v1/accounts/{name}", tag: tag, scope: onServer, action: auth.AccountWrite, status: http.StatusNoContent, summary: "Remove an account with its tokens and sessions"},
-		func(ctx context.Context, in *byName) (*none, error) {
+		func(ctx context.Context, in *ByName) (*none, error) {
 			return nil, s.o.Auth.DeleteAccount(ctx, identity(ctx).Actor, in.Name)
 		})
 	handle(s, operation{id: "set-password", method: http.MethodPost, path: "/api/v1/accounts/{name}/password", tag: tag, scope: onServer, action: auth.AccountWrite, status: http.StatusNoContent, summary: "Set an account's password"},
 		func(ctx context.Context, in *struct {
-			byName
+			ByName
 			Body struct {
 				Password string `json:"password" maxLength:"1024"`
 			}

@@ -16,8 +16,8 @@ import (
 // otherServers is how often streams look for events that other servers of the same database have written.
 const otherServers = time.Second
 
-// eventFilter is what lists and streams of events can be restricted by.
-type eventFilter struct {
+// EventFilter is what lists and streams of events can be restricted by.
+type EventFilter struct {
 	Project []string `query:"project,explode" maxItems:"100" doc:"May be repeated; empty: all that one may read."`
 	Run     string   `query:"run" maxLength:"32"`
 	Type    []string `query:"type,explode" maxItems:"32" doc:"Types or their first parts, such as run or run.finished; may be repeated."`
@@ -26,7 +26,7 @@ type eventFilter struct {
 }
 
 // query restricts to what the caller may read: events of projects, and those of the server for who may read its trail.
-func (s *Server) query(ctx context.Context, f eventFilter) store.EventQuery {
+func (s *Server) query(ctx context.Context, f EventFilter) store.EventQuery {
 	id := identity(ctx)
 	q := store.EventQuery{Run: f.Run, Types: f.Type, Actor: f.Actor, Subject: f.Subject}
 	if len(f.Project) > 0 {
@@ -76,13 +76,13 @@ func (s *Server) events() {
 	handle(s, operation{id: "list-events", method: http.MethodGet, path: "/api/v1/events", tag: tag, scope: onList, action: auth.EventRead, summary: "The audit trail",
 		description: "Everything that has happened, each with who did it. Events are never changed."},
 		func(ctx context.Context, in *struct {
-			paged
-			eventFilter
+			Paged
+			EventFilter
 			Since time.Time `query:"since" doc:"Not before."`
 			Until time.Time `query:"until" doc:"Before."`
 			Order string    `query:"order" enum:"asc,desc" default:"desc"`
 		}) (*answer[jobs.Page[store.Event]], error) {
-			q := s.query(ctx, in.eventFilter)
+			q := s.query(ctx, in.EventFilter)
 			q.Since, q.Until, q.Descending, q.Limit = store.At(in.Since), store.At(in.Until), in.Order == "desc", in.Limit+1
 			if in.After != "" {
 				n, ok := eventID(in.After)
@@ -105,7 +105,7 @@ func (s *Server) events() {
 	handle(s, operation{id: "stream-events", method: http.MethodGet, path: "/api/v1/events/stream", tag: tag, scope: onList, action: auth.EventRead, slow: true, summary: "Events as they happen",
 		description: "Server-sent events, each called by its type and numbered by its seq. Last-Event-ID, or after, goes on behind that event; without either the stream begins now."},
 		func(ctx context.Context, in *struct {
-			eventFilter
+			EventFilter
 			After  string `query:"after" maxLength:"32"`
 			LastID string `header:"Last-Event-ID" maxLength:"32"`
 		}) (*huma.StreamResponse, error) {
@@ -122,13 +122,13 @@ func (s *Server) events() {
 					return nil, err
 				}
 			}
-			filter, id := in.eventFilter, identity(ctx)
+			filter, id := in.EventFilter, identity(ctx)
 			return s.stream(func(st *stream) error { return s.tail(st, id, filter, after) }), nil
 		})
 }
 
 // tail sends events until the reader goes. What may be read is asked again for each batch: grants and projects change.
-func (s *Server) tail(st *stream, id *auth.Identity, f eventFilter, after int64) error {
+func (s *Server) tail(st *stream, id *auth.Identity, f EventFilter, after int64) error {
 	woken, stop := s.o.DB.Watch()
 	defer stop()
 	news := make(chan struct{}, 1)

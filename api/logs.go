@@ -15,8 +15,8 @@ import (
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
 
-// ofJob is the parameter of everything below a job.
-type ofJob struct {
+// OfJob is the parameter of everything below a job.
+type OfJob struct {
 	Job string `path:"job" maxLength:"64"`
 }
 
@@ -26,13 +26,13 @@ const followLimit = 1000
 func (s *Server) logs() {
 	const tag = "Jobs and logs"
 	handle(s, operation{id: "get-job", method: http.MethodGet, path: "/api/v1/jobs/{job}", tag: tag, scope: onJob, action: auth.RunRead, summary: "One job with its steps"},
-		func(ctx context.Context, in *ofJob) (*answer[*jobs.Job], error) {
+		func(ctx context.Context, in *OfJob) (*answer[*jobs.Job], error) {
 			j, err := s.o.Runs.Job(ctx, in.Job)
 			return &answer[*jobs.Job]{j}, err
 		})
 	handle(s, operation{id: "read-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log", tag: tag, scope: onJob, action: auth.RunRead, summary: "A range of a job's log", description: "Costs what the range costs, however long the log is."},
 		func(ctx context.Context, in *struct {
-			ofJob
+			OfJob
 			From  int64 `query:"from" default:"1" doc:"The first line's number, from 1; negative: that many from the end."`
 			Limit int   `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
 		}) (*answer[*jobs.LogPage], error) {
@@ -41,7 +41,7 @@ func (s *Server) logs() {
 		})
 	handle(s, operation{id: "search-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/search", tag: tag, scope: onJob, action: auth.RunRead, summary: "Find lines by a regular expression", description: "In the syntax of RE2; colours are left out of what is searched."},
 		func(ctx context.Context, in *struct {
-			ofJob
+			OfJob
 			Pattern string `query:"pattern" required:"true" minLength:"1" maxLength:"1024"`
 			From    int64  `query:"from" minimum:"1" default:"1"`
 			Limit   int    `query:"limit" minimum:"1" maximum:"10000" default:"1000"`
@@ -59,7 +59,7 @@ func (s *Server) logs() {
 		})
 	handle(s, operation{id: "download-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/raw", tag: tag, scope: onJob, action: auth.RunRead, slow: true, summary: "The whole log as text"},
 		func(ctx context.Context, in *struct {
-			ofJob
+			OfJob
 			Timestamps bool `query:"timestamps"`
 		}) (*huma.StreamResponse, error) {
 			j, err := s.o.Runs.Job(ctx, in.Job)
@@ -79,7 +79,7 @@ func (s *Server) logs() {
 	handle(s, operation{id: "follow-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/follow", tag: tag, scope: onJob, action: auth.RunRead, slow: true, summary: "A log as it comes",
 		description: "Server-sent events: \"lines\" with the lines and the total so far, numbered by the last line; \"end\" when there will be no more. Last-Event-ID goes on behind that line."},
 		func(ctx context.Context, in *struct {
-			ofJob
+			OfJob
 			From   int64  `query:"from" minimum:"1" default:"1" doc:"The first line's number."`
 			LastID string `header:"Last-Event-ID" maxLength:"32"`
 		}) (*huma.StreamResponse, error) {

@@ -49,15 +49,15 @@ func (b *projectBody) project() runs.Project {
 	}
 }
 
-// ofProject is the parameter of everything below a project.
-type ofProject struct {
+// OfProject is the parameter of everything below a project.
+type OfProject struct {
 	Project string `path:"project" maxLength:"64"`
 }
 
 func (s *Server) projects() {
 	const tag = "Projects"
 	handle(s, operation{id: "list-projects", method: http.MethodGet, path: "/api/v1/projects", tag: tag, scope: onList, action: auth.ProjectRead, summary: "The projects that I may see"},
-		func(ctx context.Context, in *paged) (*answer[jobs.Page[runs.Project]], error) {
+		func(ctx context.Context, in *Paged) (*answer[jobs.Page[runs.Project]], error) {
 			p, err := s.o.Runs.Projects(ctx, s.o.Auth.ReadableProjects(identity(ctx)), in.options())
 			return &answer[jobs.Page[runs.Project]]{p}, err
 		})
@@ -67,13 +67,13 @@ func (s *Server) projects() {
 			return &answer[*runs.Project]{p}, err
 		})
 	handle(s, operation{id: "get-project", method: http.MethodGet, path: "/api/v1/projects/{project}", tag: tag, scope: onProject, action: auth.ProjectRead, summary: "One project"},
-		func(ctx context.Context, in *ofProject) (*answer[*runs.Project], error) {
+		func(ctx context.Context, in *OfProject) (*answer[*runs.Project], error) {
 			p, err := s.o.Runs.Project(ctx, in.Project)
 			return &answer[*runs.Project]{p}, err
 		})
 	handle(s, operation{id: "update-project", method: http.MethodPut, path: "/api/v1/projects/{project}", tag: tag, scope: onProject, action: auth.ProjectWrite, summary: "Change a project's settings"},
 		func(ctx context.Context, in *struct {
-			ofProject
+			OfProject
 			Body projectBody
 		}) (*answer[*runs.Project], error) {
 			p := in.Body.project()
@@ -85,13 +85,13 @@ func (s *Server) projects() {
 			return &answer[*runs.Project]{changed}, err
 		})
 	handle(s, operation{id: "delete-project", method: http.MethodDelete, path: "/api/v1/projects/{project}", tag: tag, scope: onProject, action: auth.ProjectDelete, status: http.StatusNoContent, summary: "Remove a project with its runs"},
-		func(ctx context.Context, in *ofProject) (*none, error) {
+		func(ctx context.Context, in *OfProject) (*none, error) {
 			return nil, s.o.Runs.DeleteProject(ctx, by(identity(ctx)), in.Project)
 		})
 	handle(s, operation{id: "set-forge-secrets", method: http.MethodPut, path: "/api/v1/projects/{project}/forge", tag: tag, scope: onProject, action: auth.SecretWrite,
 		summary: "Set the forge's token and the webhooks' secret", description: "What is left out stays; an empty text removes. Neither is ever shown."},
 		func(ctx context.Context, in *struct {
-			ofProject
+			OfProject
 			Body struct {
 				Token  *string `json:"token,omitempty" maxLength:"8192"`
 				Secret *string `json:"webhook_secret,omitempty" maxLength:"1024"`
@@ -114,14 +114,14 @@ func (s *Server) projects() {
 		})
 	handle(s, operation{id: "list-pipelines", method: http.MethodGet, path: "/api/v1/projects/{project}/pipelines", tag: tag, scope: onProject, action: auth.ProjectRead, summary: "The pipelines that a project has at a ref"},
 		func(ctx context.Context, in *struct {
-			ofProject
+			OfProject
 			Ref string `query:"ref" maxLength:"512" doc:"A branch, a tag or a commit; empty: the default branch."`
 		}) (*answer[items[runs.PipelineInfo]], error) {
 			list, err := s.o.Runs.Pipelines(ctx, in.Project, in.Ref)
 			return listOf(list), err
 		})
 	handle(s, operation{id: "list-deliveries", method: http.MethodGet, path: "/api/v1/projects/{project}/deliveries", tag: tag, scope: onProject, action: auth.ProjectRead, summary: "The newest webhooks of a project, and what became of them"},
-		func(ctx context.Context, in *ofProject) (*answer[items[runs.Delivery]], error) {
+		func(ctx context.Context, in *OfProject) (*answer[items[runs.Delivery]], error) {
 			list, err := s.o.Runs.Deliveries(ctx, in.Project)
 			return listOf(list), err
 		})
@@ -157,25 +157,25 @@ func (s *Server) setOwn(ctx context.Context, id *auth.Identity, project, name st
 	return nil
 }
 
-// ofEnvironment restricts to one environment.
-type ofEnvironment struct {
+// OfEnvironment restricts to one environment.
+type OfEnvironment struct {
 	Environment string `query:"environment" maxLength:"128" doc:"Only for jobs of this environment; empty: all jobs."`
 }
 
 func (s *Server) settings() {
 	const tag = "Settings of projects"
-	type named struct {
-		ofProject
+	type Named struct {
+		OfProject
 		Name string `path:"name" maxLength:"128"`
 	}
 	handle(s, operation{id: "list-environments", method: http.MethodGet, path: "/api/v1/projects/{project}/environments", tag: tag, scope: onProject, action: auth.ProjectRead, summary: "Environments and their rules"},
-		func(ctx context.Context, in *ofProject) (*answer[items[runs.Environment]], error) {
+		func(ctx context.Context, in *OfProject) (*answer[items[runs.Environment]], error) {
 			list, err := s.o.Runs.Environments(ctx, in.Project)
 			return listOf(list), err
 		})
 	handle(s, operation{id: "put-environment", method: http.MethodPut, path: "/api/v1/projects/{project}/environments/{name}", tag: tag, scope: onProject, action: auth.ProjectWrite, summary: "Set an environment's rules"},
 		func(ctx context.Context, in *struct {
-			named
+			Named
 			Body struct {
 				Project    string   `json:"project,omitempty" doc:"Has no effect."`
 				Name       string   `json:"name,omitempty" doc:"Has no effect."`
@@ -195,18 +195,18 @@ func (s *Server) settings() {
 			return &answer[*runs.Environment]{e}, err
 		})
 	handle(s, operation{id: "delete-environment", method: http.MethodDelete, path: "/api/v1/projects/{project}/environments/{name}", tag: tag, scope: onProject, action: auth.ProjectWrite, status: http.StatusNoContent, summary: "Remove an environment's rules"},
-		func(ctx context.Context, in *named) (*none, error) {
+		func(ctx context.Context, in *Named) (*none, error) {
 			return nil, s.o.Runs.DeleteEnvironment(ctx, by(identity(ctx)), in.Project, in.Name)
 		})
 	handle(s, operation{id: "list-variables", method: http.MethodGet, path: "/api/v1/projects/{project}/variables", tag: tag, scope: onProject, action: auth.ProjectRead, summary: "Variables of a project's jobs"},
-		func(ctx context.Context, in *ofProject) (*answer[items[runs.Variable]], error) {
+		func(ctx context.Context, in *OfProject) (*answer[items[runs.Variable]], error) {
 			list, err := s.o.Runs.Variables(ctx, in.Project)
 			return listOf(list), err
 		})
 	handle(s, operation{id: "put-variable", method: http.MethodPut, path: "/api/v1/projects/{project}/variables/{name}", tag: tag, scope: onProject, action: auth.ProjectWrite, summary: "Set a variable"},
 		func(ctx context.Context, in *struct {
-			named
-			ofEnvironment
+			Named
+			OfEnvironment
 			Body struct {
 				Value string `json:"value" maxLength:"65536"`
 			}
@@ -216,20 +216,20 @@ func (s *Server) settings() {
 		})
 	handle(s, operation{id: "delete-variable", method: http.MethodDelete, path: "/api/v1/projects/{project}/variables/{name}", tag: tag, scope: onProject, action: auth.ProjectWrite, status: http.StatusNoContent, summary: "Remove a variable"},
 		func(ctx context.Context, in *struct {
-			named
-			ofEnvironment
+			Named
+			OfEnvironment
 		}) (*none, error) {
 			return nil, s.o.Runs.DeleteVariable(ctx, by(identity(ctx)), in.Project, in.Environment, in.Name)
 		})
 	handle(s, operation{id: "list-secrets", method: http.MethodGet, path: "/api/v1/projects/{project}/secrets", tag: "Secrets", scope: onProject, action: auth.SecretList, summary: "The names of a project's secrets", description: "Values are written and handed to jobs, and never read."},
-		func(ctx context.Context, in *ofProject) (*answer[items[secret.Info]], error) {
+		func(ctx context.Context, in *OfProject) (*answer[items[secret.Info]], error) {
 			list, err := s.o.Secrets.List(ctx, in.Project)
 			return listOf(list), err
 		})
 	handle(s, operation{id: "put-secret", method: http.MethodPut, path: "/api/v1/projects/{project}/secrets/{name}", tag: "Secrets", scope: onProject, action: auth.SecretWrite, summary: "Set a secret"},
 		func(ctx context.Context, in *struct {
-			named
-			ofEnvironment
+			Named
+			OfEnvironment
 			Body struct {
 				Value string `json:"value" maxLength:"65536"`
 			}
@@ -242,8 +242,8 @@ func (s *Server) settings() {
 		})
 	handle(s, operation{id: "delete-secret", method: http.MethodDelete, path: "/api/v1/projects/{project}/secrets/{name}", tag: "Secrets", scope: onProject, action: auth.SecretWrite, status: http.StatusNoContent, summary: "Remove a secret"},
 		func(ctx context.Context, in *struct {
-			named
-			ofEnvironment
+			Named
+			OfEnvironment
 		}) (*none, error) {
 			if err := notOwn(in.Name); err != nil {
 				return nil, err

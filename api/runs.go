@@ -14,14 +14,14 @@ import (
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
 
-// ofRun is the parameter of everything below a run.
-type ofRun struct {
+// OfRun is the parameter of everything below a run.
+type OfRun struct {
 	Run string `path:"run" maxLength:"32"`
 }
 
-// ofAttempt is that of everything below an attempt.
-type ofAttempt struct {
-	ofRun
+// OfAttempt is that of everything below an attempt.
+type OfAttempt struct {
+	OfRun
 	Attempt int `query:"attempt" minimum:"0" maximum:"1000000" doc:"0: the newest."`
 }
 
@@ -44,7 +44,7 @@ func (s *Server) runs() {
 	const tag = "Runs"
 	handle(s, operation{id: "list-runs", method: http.MethodGet, path: "/api/v1/runs", tag: tag, scope: onList, action: auth.RunRead, summary: "Runs, the newest first"},
 		func(ctx context.Context, in *struct {
-			paged
+			Paged
 			Project     []string `query:"project,explode" maxItems:"100" doc:"May be repeated."`
 			Status      []string `query:"status,explode" maxItems:"16" enum:"queued,waiting,running,success,failure,cancelled,skipped" doc:"May be repeated."`
 			Branch      string   `query:"branch" maxLength:"256"`
@@ -65,7 +65,7 @@ func (s *Server) runs() {
 	handle(s, operation{id: "start-run", method: http.MethodPost, path: "/api/v1/projects/{project}/runs", tag: tag, scope: onProject, action: auth.RunStart, status: http.StatusCreated, once: true,
 		summary: "Start runs by hand", description: "Acknowledged once the runs are recorded. Without a file, all pipelines that a person may start are."},
 		func(ctx context.Context, in *struct {
-			ofProject
+			OfProject
 			Body struct {
 				File   string            `json:"file,omitempty" maxLength:"1024" doc:"The pipeline's file." example:".github/workflows/ci.yml"`
 				Ref    string            `json:"ref,omitempty" maxLength:"512" doc:"A branch, a tag or a commit; empty: the default branch."`
@@ -79,21 +79,21 @@ func (s *Server) runs() {
 			return &answer[*runs.Started]{started}, err
 		})
 	handle(s, operation{id: "get-run", method: http.MethodGet, path: "/api/v1/runs/{run}", tag: tag, scope: onRun, action: auth.RunRead, summary: "One run"},
-		func(ctx context.Context, in *ofRun) (*answer[*runs.Run], error) {
+		func(ctx context.Context, in *OfRun) (*answer[*runs.Run], error) {
 			r, err := s.o.Runs.Run(ctx, in.Run)
 			return &answer[*runs.Run]{r}, err
 		})
 	handle(s, operation{id: "delete-run", method: http.MethodDelete, path: "/api/v1/runs/{run}", tag: tag, scope: onRun, action: auth.RunDelete, status: http.StatusNoContent, summary: "Remove an ended run with its logs and artifacts"},
-		func(ctx context.Context, in *ofRun) (*none, error) {
+		func(ctx context.Context, in *OfRun) (*none, error) {
 			return nil, s.o.Runs.DeleteRun(ctx, by(identity(ctx)), in.Run)
 		})
 	handle(s, operation{id: "list-jobs", method: http.MethodGet, path: "/api/v1/runs/{run}/jobs", tag: tag, scope: onRun, action: auth.RunRead, summary: "The jobs of an attempt, in the file's order"},
-		func(ctx context.Context, in *ofAttempt) (*answer[items[jobs.Job]], error) {
+		func(ctx context.Context, in *OfAttempt) (*answer[items[jobs.Job]], error) {
 			list, err := s.o.Runs.Jobs(ctx, in.Run, in.Attempt)
 			return listOf(list), err
 		})
 	handle(s, operation{id: "list-annotations", method: http.MethodGet, path: "/api/v1/runs/{run}/annotations", tag: tag, scope: onRun, action: auth.RunRead, summary: "Errors, warnings and notices with their places"},
-		func(ctx context.Context, in *ofAttempt) (*answer[items[jobs.Annotation]], error) {
+		func(ctx context.Context, in *OfAttempt) (*answer[items[jobs.Annotation]], error) {
 			n, err := s.attempt(ctx, in)
 			if err != nil {
 				return nil, err
@@ -102,7 +102,7 @@ func (s *Server) runs() {
 			return listOf(list), err
 		})
 	handle(s, operation{id: "list-tests", method: http.MethodGet, path: "/api/v1/runs/{run}/tests", tag: tag, scope: onRun, action: auth.RunRead, summary: "JUnit reports that jobs have left as artifacts"},
-		func(ctx context.Context, in *ofAttempt) (*answer[items[jobs.TestSuite]], error) {
+		func(ctx context.Context, in *OfAttempt) (*answer[items[jobs.TestSuite]], error) {
 			n, err := s.attempt(ctx, in)
 			if err != nil {
 				return nil, err
@@ -111,13 +111,13 @@ func (s *Server) runs() {
 			return listOf(list), err
 		})
 	handle(s, operation{id: "list-artifacts", method: http.MethodGet, path: "/api/v1/runs/{run}/artifacts", tag: tag, scope: onRun, action: auth.RunRead, summary: "A run's artifacts"},
-		func(ctx context.Context, in *ofRun) (*answer[items[jobs.Artifact]], error) {
+		func(ctx context.Context, in *OfRun) (*answer[items[jobs.Artifact]], error) {
 			list, err := s.o.Runs.Artifacts(ctx, in.Run)
 			return listOf(list), err
 		})
 	handle(s, operation{id: "download-artifact", method: http.MethodGet, path: "/api/v1/runs/{run}/artifacts/{name}", tag: tag, scope: onRun, action: auth.RunRead, slow: true, summary: "Download an artifact", description: "A zip archive; ranges are served."},
 		func(ctx context.Context, in *struct {
-			ofRun
+			OfRun
 			Name string `path:"name" maxLength:"256"`
 		}) (*huma.StreamResponse, error) {
 			a, content, err := s.o.Runs.OpenArtifact(ctx, in.Run, in.Name)
@@ -135,7 +135,7 @@ func (s *Server) runs() {
 		})
 	handle(s, operation{id: "cancel-run", method: http.MethodPost, path: "/api/v1/runs/{run}/cancel", tag: tag, scope: onRun, action: auth.RunCancel, status: http.StatusAccepted, summary: "Ask a run to stop"},
 		func(ctx context.Context, in *struct {
-			ofRun
+			OfRun
 			Body struct {
 				Kill bool `json:"kill,omitempty" doc:"End everything at once; nothing cleans up."`
 			} `required:"false"`
@@ -145,7 +145,7 @@ func (s *Server) runs() {
 		})
 	handle(s, operation{id: "rerun-run", method: http.MethodPost, path: "/api/v1/runs/{run}/rerun", tag: tag, scope: onRun, action: auth.RunRerun, status: http.StatusAccepted, once: true, summary: "Run an ended run again"},
 		func(ctx context.Context, in *struct {
-			ofRun
+			OfRun
 			Body struct {
 				Mode string `json:"mode,omitempty" enum:"all,failed,job" default:"all" doc:"All jobs; those that did not succeed, with what depends on them; one job with what depends on it."`
 				Job  string `json:"job,omitempty" maxLength:"1024" doc:"The job's path or key, for the mode job."`
@@ -162,7 +162,7 @@ func (s *Server) runs() {
 }
 
 // attempt is the one asked for; the newest where none is.
-func (s *Server) attempt(ctx context.Context, in *ofAttempt) (int, error) {
+func (s *Server) attempt(ctx context.Context, in *OfAttempt) (int, error) {
 	if in.Attempt > 0 {
 		return in.Attempt, nil
 	}
@@ -175,12 +175,12 @@ func (s *Server) attempt(ctx context.Context, in *ofAttempt) (int, error) {
 
 func (s *Server) approvals() {
 	const tag = "Approvals"
-	type ofApproval struct {
+	type OfApproval struct {
 		Approval string `path:"approval" maxLength:"64"`
 	}
 	handle(s, operation{id: "list-approvals", method: http.MethodGet, path: "/api/v1/approvals", tag: tag, scope: onList, action: auth.ApprovalRead, summary: "Approvals, the newest first"},
 		func(ctx context.Context, in *struct {
-			paged
+			Paged
 			Project []string `query:"project,explode" maxItems:"100"`
 			Run     string   `query:"run" maxLength:"32"`
 			Status  []string `query:"status,explode" maxItems:"16" enum:"waiting,success,failure,cancelled"`
@@ -193,13 +193,13 @@ func (s *Server) approvals() {
 			return &answer[jobs.Page[runs.Approval]]{p}, err
 		})
 	handle(s, operation{id: "get-approval", method: http.MethodGet, path: "/api/v1/approvals/{approval}", tag: tag, scope: onApproval, action: auth.ApprovalRead, summary: "One approval"},
-		func(ctx context.Context, in *ofApproval) (*answer[*runs.Approval], error) {
+		func(ctx context.Context, in *OfApproval) (*answer[*runs.Approval], error) {
 			a, err := s.o.Runs.Approval(ctx, in.Approval)
 			return &answer[*runs.Approval]{a}, err
 		})
 	handle(s, operation{id: "decide-approval", method: http.MethodPost, path: "/api/v1/approvals/{approval}/decision", tag: tag, scope: onApproval, action: auth.ApprovalDecide, summary: "Approve or reject"},
 		func(ctx context.Context, in *struct {
-			ofApproval
+			OfApproval
 			Body struct {
 				Approve bool   `json:"approve"`
 				Comment string `json:"comment,omitempty" maxLength:"4096"`

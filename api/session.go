@@ -10,14 +10,14 @@ import (
 	"github.com/gantry-ops/gantry/auth"
 )
 
-// request gives an operation the raw request.
-type request struct {
+// Request gives an operation the raw request.
+type Request struct {
 	raw    *http.Request
 	writer http.ResponseWriter
 }
 
 // Resolve implements huma.Resolver.
-func (r *request) Resolve(ctx huma.Context) []error {
+func (r *Request) Resolve(ctx huma.Context) []error {
 	r.raw, r.writer = humago.Unwrap(ctx)
 	return nil
 }
@@ -67,7 +67,7 @@ func (s *Server) session() {
 	handle(s, operation{id: "sign-in", method: http.MethodPost, path: "/api/v1/session", tag: tag, scope: public, status: http.StatusNoContent, errors: []int{401},
 		summary: "Sign in with a password", description: "Sets the session's cookie. Failed attempts make later ones wait."},
 		func(ctx context.Context, in *struct {
-			request
+			Request
 			Body struct {
 				Name     string `json:"name" maxLength:"64"`
 				Password string `json:"password" maxLength:"1024"`
@@ -82,7 +82,7 @@ func (s *Server) session() {
 	handle(s, operation{id: "sign-in-first", method: http.MethodPost, path: "/api/v1/session/link", tag: tag, scope: public, status: http.StatusNoContent, errors: []int{401},
 		summary: "Make the first account by the one-time link of the first start", description: "The account is an administrator. The link is void afterwards. Sets the session's cookie."},
 		func(ctx context.Context, in *struct {
-			request
+			Request
 			Body struct {
 				Token    string `json:"token" maxLength:"256"`
 				Name     string `json:"name" maxLength:"64"`
@@ -106,7 +106,7 @@ func (s *Server) session() {
 	handle(s, operation{id: "change-my-password", method: http.MethodPut, path: "/api/v1/me/password", tag: tag, scope: onServer, action: auth.TokenOwn, status: http.StatusNoContent,
 		summary: "Change my password", description: "Ends all other sessions of the account."},
 		func(ctx context.Context, in *struct {
-			request
+			Request
 			Body struct {
 				Old string `json:"old" maxLength:"1024"`
 				New string `json:"new" maxLength:"1024"`

@@ -20,13 +20,13 @@ const longestClaim = 55
 // maxArtifact bounds one artifact, in bytes.
 const maxArtifact = 16 << 30
 
-// tryOf names a try of a job and proves the right to it.
-type tryOf struct {
+// TryOf names a try of a job and proves the right to it.
+type TryOf struct {
 	Job   string `path:"job" maxLength:"64"`
 	Token int64  `query:"token" required:"true" doc:"The fencing token of the try."`
 }
 
-func (t tryOf) ref() jobs.TaskRef { return jobs.TaskRef{Job: t.Job, Token: t.Token} }
+func (t TryOf) ref() jobs.TaskRef { return jobs.TaskRef{Job: t.Job, Token: t.Token} }
 
 // mine returns an error unless the try is held by the runner that asks.
 func (s *Server) mine(ctx context.Context, ref jobs.TaskRef) error {
@@ -85,7 +85,7 @@ func (s *Server) worker() {
 			}}, nil
 		})
 	handle(s, operation{id: "renew-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/renew", tag: tag, scope: onServer, action: auth.RunnerWork, errors: []int{410}, summary: "Keep a job, and hear what is asked of it"},
-		func(ctx context.Context, in *tryOf) (*answer[jobs.Control], error) {
+		func(ctx context.Context, in *TryOf) (*answer[jobs.Control], error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
 			}
@@ -95,7 +95,7 @@ func (s *Server) worker() {
 	handle(s, operation{id: "report-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/report", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, errors: []int{410}, status: http.StatusNoContent,
 		summary: "Report what happened in a job", description: "Batches are numbered from 1 without gaps; one that comes again has no effect."},
 		func(ctx context.Context, in *struct {
-			tryOf
+			TryOf
 			RawBody []byte `contentType:"application/json"`
 		}) (*none, error) {
 			var b jobs.Batch
@@ -109,7 +109,7 @@ func (s *Server) worker() {
 		})
 	handle(s, operation{id: "finish-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/finish", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, errors: []int{410}, status: http.StatusNoContent, summary: "Record a job's outcome"},
 		func(ctx context.Context, in *struct {
-			tryOf
+			TryOf
 			RawBody []byte `contentType:"application/json"`
 		}) (*none, error) {
 			var end jobs.TaskEnd
@@ -121,12 +121,12 @@ func (s *Server) worker() {
 			}
 			return nil, s.o.Runs.Finish(ctx, in.ref(), end)
 		})
-	type named struct {
-		tryOf
+	type Named struct {
+		TryOf
 		Name string `path:"name" maxLength:"256"`
 	}
 	handle(s, operation{id: "put-artifact", method: http.MethodPut, path: "/api/v1/worker/jobs/{job}/artifacts/{name}", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, body: -1, errors: []int{410}, summary: "Store an artifact"},
-		func(ctx context.Context, in *named) (*huma.StreamResponse, error) {
+		func(ctx context.Context, in *Named) (*huma.StreamResponse, error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
 			}
@@ -144,7 +144,7 @@ func (s *Server) worker() {
 			}}, nil
 		})
 	handle(s, operation{id: "get-job-artifact", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/artifacts/{name}", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, errors: []int{410}, summary: "Read an artifact of the run"},
-		func(ctx context.Context, in *named) (*huma.StreamResponse, error) {
+		func(ctx context.Context, in *Named) (*huma.StreamResponse, error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
 			}
@@ -155,7 +155,7 @@ func (s *Server) worker() {
 			return s.copyOut(content, "application/zip"), nil
 		})
 	handle(s, operation{id: "list-job-artifacts", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/artifacts", tag: tag, scope: onServer, action: auth.RunnerWork, errors: []int{410}, summary: "The artifacts of the job's run"},
-		func(ctx context.Context, in *tryOf) (*answer[items[jobs.Artifact]], error) {
+		func(ctx context.Context, in *TryOf) (*answer[items[jobs.Artifact]], error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
 			}
@@ -163,7 +163,7 @@ func (s *Server) worker() {
 			return listOf(list), err
 		})
 	handle(s, operation{id: "get-job-source", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/source", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, errors: []int{410}, summary: "The repository as a git bundle"},
-		func(ctx context.Context, in *tryOf) (*huma.StreamResponse, error) {
+		func(ctx context.Context, in *TryOf) (*huma.StreamResponse, error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
 			}
