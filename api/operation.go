@@ -44,6 +44,8 @@ type operation struct {
 	body int64
 	// slow: the request's body may take long (a stream).
 	slow bool
+	// raw: the body is JSON that the operation reads itself.
+	raw bool
 	// once: a repeated Idempotency-Key gives the first answer again.
 	once   bool
 	errors []int
@@ -89,7 +91,7 @@ func handle[I, O any](s *Server, op operation, h func(context.Context, *I) (*O, 
 	s.operations[op.id] = &op
 	o := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, Tags: []string{op.tag}, Summary: op.summary, Description: op.description,
-		DefaultStatus: op.status, MaxBodyBytes: op.body, BodyReadTimeout: bodyTimeout, Metadata: map[string]any{"operation": &op},
+		DefaultStatus: op.status, MaxBodyBytes: op.body, BodyReadTimeout: bodyTimeout, SkipValidateBody: op.raw, Metadata: map[string]any{"operation": &op},
 		Errors: append([]int{http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable}, op.errors...),
 	}
 	if o.MaxBodyBytes == 0 {

@@ -30,20 +30,7 @@ func (t TryOf) ref() jobs.TaskRef { return jobs.TaskRef{Job: t.Job, Token: t.Tok
 
 // mine returns an error unless the try is held by the runner that asks.
 func (s *Server) mine(ctx context.Context, ref jobs.TaskRef) error {
-	j, err := s.o.Runs.Held(ctx, ref)
-	if err != nil {
-		return err
-	}
-	if j.Runner != "" && !s.isRunner(ctx, j.Runner) {
-		return jobs.ErrFenced
-	}
-	return nil
-}
-
-// isRunner compares a job's runner, by ID or name, with who asks.
-func (s *Server) isRunner(ctx context.Context, runner string) bool {
-	id := identity(ctx)
-	return runner == id.Runner || runner == id.Display
+	return s.o.Runs.HeldBy(ctx, ref, identity(ctx).Runner)
 }
 
 func (s *Server) worker() {
@@ -92,7 +79,7 @@ func (s *Server) worker() {
 			c, err := s.o.Runs.Renew(ctx, in.ref())
 			return &answer[jobs.Control]{c}, err
 		})
-	handle(s, operation{id: "report-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/report", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, errors: []int{410}, status: http.StatusNoContent,
+	handle(s, operation{id: "report-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/report", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, raw: true, errors: []int{410}, status: http.StatusNoContent,
 		summary: "Report what happened in a job", description: "Batches are numbered from 1 without gaps; one that comes again has no effect."},
 		func(ctx context.Context, in *struct {
 			TryOf
@@ -107,7 +94,7 @@ func (s *Server) worker() {
 			}
 			return nil, s.o.Runs.Report(ctx, in.ref(), b)
 		})
-	handle(s, operation{id: "finish-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/finish", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, errors: []int{410}, status: http.StatusNoContent, summary: "Record a job's outcome"},
+	handle(s, operation{id: "finish-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/finish", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, raw: true, errors: []int{410}, status: http.StatusNoContent, summary: "Record a job's outcome"},
 		func(ctx context.Context, in *struct {
 			TryOf
 			RawBody []byte `contentType:"application/json"`

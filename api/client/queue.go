@@ -44,6 +44,9 @@ func queued(err error) error {
 		return fmt.Errorf("%w: %s", jobs.ErrNotFound, p.Error())
 	case http.StatusConflict:
 		return fmt.Errorf("%w: %s", jobs.ErrConflict, p.Error())
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		// Sending it again would not help.
+		return &jobs.InvalidError{Field: "request", Message: p.Error()}
 	}
 	return err
 }

@@ -50,6 +50,18 @@ func (s *Service) Held(ctx context.Context, ref TaskRef) (*Job, error) {
 	return r.job(), r.check(ref)
 }
 
+// HeldBy returns nil where a runner holds the job, and ErrFenced where it does not or another one does.
+func (s *Service) HeldBy(ctx context.Context, ref TaskRef, runner string) error {
+	r := &jobRow{}
+	if err := find1(ctx, s.o.DB.NewSelect().Column("id", "status", "token", "worker"), ref.Job, r); err != nil {
+		return err
+	}
+	if r.Worker != runner {
+		return fmt.Errorf("the job %s: %w", r.ID, ErrFenced)
+	}
+	return r.check(ref)
+}
+
 // Renew implements [Queue].
 func (s *Service) Renew(ctx context.Context, ref TaskRef) (Control, error) {
 	var c Control

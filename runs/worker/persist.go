@@ -12,8 +12,8 @@ import (
 // conflictFor is how long the queue may go on contradicting before the worker gives in: the job will be another's.
 const conflictFor = time.Minute
 
-// persist repeats a call of the queue until it has an answer: nil, or an error by which the job is not this worker's any more, or ctx has
-// ended. down is told whether the queue can be reached.
+// persist repeats a call of the queue until it has an answer: nil, or an error by which the job is not this worker's any more or the call cannot
+// succeed, or ctx has ended. down is told whether the queue can be reached.
 func persist(ctx context.Context, log *slog.Logger, ref jobs.TaskRef, what string, down func(bool), call func(context.Context) error) error {
 	var wait backoff
 	var since time.Time
@@ -25,8 +25,8 @@ func persist(ctx context.Context, log *slog.Logger, ref jobs.TaskRef, what strin
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case gone(err):
-			return err
+		case gone(err), errors.As(err, new(*jobs.InvalidError)):
+			return err // the same again would be answered the same
 		case errors.Is(err, jobs.ErrConflict):
 			if since.IsZero() {
 				since = time.Now()
@@ -36,7 +36,7 @@ func persist(ctx context.Context, log *slog.Logger, ref jobs.TaskRef, what strin
 			}
 		}
 		if wait.last == 0 {
-			log.Warn("the queue cannot be reached; the job runs on", "call", what, "job", ref.Job, "error", err)
+			log.Warn("the queue cannot be reached; the job runs on", "call", what, "error", err)
 		}
 		down(true)
 		wait.sleep(ctx)

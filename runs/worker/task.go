@@ -43,7 +43,7 @@ func (w *worker) run(stop context.Context, claimed *jobs.Task) {
 	t.killOnce = sync.OnceFunc(func() { close(t.kill) })
 	t.life, t.over = context.WithCancelCause(context.WithoutCancel(stop))
 	t.work, t.cancel = context.WithCancelCause(t.life)
-	log := w.Log.With("job", claimed.Job, "token", claimed.Token)
+	log := w.Log.With("job", claimed.Job)
 	t.report = newReport(w.Queue, claimed.TaskRef, w.Spool, log, t.lose)
 	log.Info("job begins", "project", claimed.Project, "name", claimed.Assignment.Name, "try", claimed.Try)
 
