@@ -22,6 +22,8 @@ type server struct {
 	o       options
 	dir     string
 	address string
+	// keyFile is another server's key; empty: its own.
+	keyFile string
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -52,6 +54,9 @@ func (s *server) start(ctx context.Context) error {
 	cmd.Env = append(os.Environ(), "GANTRY_CACHE_DIR="+filepath.Join(s.dir, "cache"), "XDG_STATE_HOME="+filepath.Join(s.dir, "state"))
 	if s.o.db != "" {
 		cmd.Env = append(cmd.Env, "GANTRY_DB="+s.o.db)
+	}
+	if s.keyFile != "" {
+		cmd.Env = append(cmd.Env, "GANTRY_KEY_FILE="+s.keyFile)
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := cmd.StderrPipe()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -37,7 +38,7 @@ jobs:
       - run: echo "begin $GITHUB_RUN_ID $GITHUB_RUN_ATTEMPT first-${{ matrix.leg }} $(date +%%s%%6N)" >> %[1]s
       - id: say
         run: |
-          for i in $(seq 1 20); do echo "line $i of ${{ matrix.leg }}"; done
+          for i in $(seq 1 20); do echo "line $i of ${{ matrix.leg }}"; sleep 0.01; done
           echo "word=leg" >> "$GITHUB_OUTPUT"
       - run: echo "end $GITHUB_RUN_ID $GITHUB_RUN_ATTEMPT first-${{ matrix.leg }} $(date +%%s%%6N)" >> %[1]s
   last:
@@ -58,20 +59,35 @@ func newWorld(ctx context.Context, o options, dir string) (*world, error) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, workflow, w.ledger), 0o644); err != nil {
 		return nil, err
 	}
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=ann", "-c", "user.email=ann@example.com", "commit", "-q", "-m", "Run"}} {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = project
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("git %s: %w: %s", args[0], err, out)
+		}
+	}
 	for n := range o.servers {
 		s, err := newServer(o, filepath.Join(dir, fmt.Sprintf("server%d", n+1)))
 		if err != nil {
 			return nil, err
+		}
+		if n > 0 {
+			// All servers of a database have the key that secrets are encrypted for.
+			s.keyFile = filepath.Join(w.servers[0].dir, "data", "secrets.key")
 		}
 		w.servers = append(w.servers, s)
 		if err := s.start(ctx); err != nil {
 			w.stop()
 			return nil, err
 		}
-	}
-	if err := w.prepare(ctx, project); err != nil {
-		w.stop()
-		return nil, err
+		if n > 0 {
+			continue
+		}
+		// Another server's start would void the link of this one.
+		if err := w.prepare(ctx, project); err != nil {
+			w.stop()
+			return nil, err
+		}
 	}
 	return w, nil
 }
@@ -94,7 +110,7 @@ func (w *world) prepare(ctx context.Context, project string) error {
 	if w.client, err = signIn(ctx, first.address, link); err != nil {
 		return err
 	}
-	p := map[string]any{"id": "soak", "name": "soak", "source": map[string]any{"url": project, "folder": true}}
+	p := map[string]any{"id": "soak", "name": "soak", "source": map[string]any{"url": project}}
 	if err := w.client.do(ctx, http.MethodPost, first.address, "/api/v1/projects", p, nil); err != nil {
 		return fmt.Errorf("make the project: %w", err)
 	}
