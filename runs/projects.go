@@ -220,6 +220,11 @@ func (s *Service) DeleteProject(ctx context.Context, by By, id string) error {
 		if err := s.o.Engine.Put(ctx, tx, kindPurge, id, s.now()); err != nil {
 			return err
 		}
+		if s.o.Deleted != nil {
+			if err := s.o.Deleted(ctx, tx, by, id); err != nil {
+				return err
+			}
+		}
 		return tellProject(tx, "project.deleted", by, r.view())
 	})
 	if err != nil {

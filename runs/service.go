@@ -23,6 +23,8 @@ type Options struct {
 	Formats  Formats
 	Secrets  Secrets
 	Reporter Reporter
+	// Deleted, where set, is called in the transaction that removes a project, for what other rooms keep of it.
+	Deleted func(ctx context.Context, tx *store.Tx, by By, project string) error
 	// Active bounds how many runs this server coordinates at a time; 0: 256. A run that only waits (for a person, a time, or its turn)
 	// does not count.
 	Active int

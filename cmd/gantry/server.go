@@ -210,6 +210,10 @@ func (s *server) openRuns(ctx context.Context) error {
 	s.runs, err = runs.New(ctx, runs.Options{
 		DB: s.db, Engine: s.engine, Blobs: s.blobs, Sources: s.sources, Formats: s.formats, Secrets: s.secrets,
 		Reporter: &reporter{secrets: s.secrets, url: s.url, http: forge.NewHTTPClient()}, Log: s.log,
+		Deleted: func(ctx context.Context, tx *store.Tx, by runs.By, project string) error {
+			// A later project of the same name must not find them.
+			return errors.Join(s.secrets.DeleteProject(ctx, tx, project), s.auth.RemoveProject(ctx, tx, by.Actor, project))
+		},
 	})
 	if err != nil {
 		return err
