@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
 import react from '@vitejs/plugin-react';
 import { defineConfig, type Plugin } from 'vite';
-import { mockServer } from './mock/plugin';
 
 /** Writes a .br and a .gz beside each file that is served as it is, and the file that keeps the folder in the repository. */
 function precompressed(): Plugin {
@@ -25,12 +24,12 @@ function precompressed(): Plugin {
   };
 }
 
-// GANTRY_URL names a running server to develop against; without it, an invented world answers.
-const server = process.env.GANTRY_URL;
+// The running server to develop against.
+const server = process.env.GANTRY_URL ?? 'http://127.0.0.1:8484';
 
 export default defineConfig({
-  plugins: [react(), precompressed(), ...(server ? [] : [mockServer()])],
+  plugins: [react(), precompressed()],
   build: { target: 'es2022', sourcemap: false, assetsInlineLimit: 0, chunkSizeWarningLimit: 900, modulePreload: { polyfill: false } },
-  server: server ? { proxy: { '/api': server, '/auth': server, '/hooks': server, '/openapi.json': server } } : {},
+  server: { proxy: { '/api': server, '/auth': server, '/hooks': server, '/openapi.json': server } },
   test: { include: ['src/**/*.test.{ts,tsx}'], environment: 'node' },
 } as Parameters<typeof defineConfig>[0]);

@@ -20,6 +20,7 @@ export const q = {
   sessionOptions: () => queryOptions({ queryKey: ['session-options'], queryFn: ({ signal }) => get<t.SessionOptions>('/session/options', undefined, signal) }),
   overview: () => queryOptions({ queryKey: ['overview'], queryFn: ({ signal }) => get<t.Overview>('/overview', undefined, signal) }),
   projects: () => queryOptions({ queryKey: ['projects'], queryFn: ({ signal }) => items<t.Project>('/projects', { limit: 200 }, signal) }),
+  newestRuns: () => queryOptions({ queryKey: ['runs', 'newest'], queryFn: ({ signal }) => items<t.Run>('/runs', { limit: 200 }, signal) }),
   project: (id: string) => queryOptions({ queryKey: ['project', id], queryFn: ({ signal }) => get<t.Project>(`/projects/${seg(id)}`, undefined, signal) }),
   pipelines: (id: string, ref?: string) =>
     queryOptions({ queryKey: ['project', id, 'pipelines', ref ?? ''], queryFn: ({ signal }) => items<t.PipelineInfo>(`/projects/${seg(id)}/pipelines`, { ref }, signal), placeholderData: keepPreviousData }),

@@ -343,4 +343,13 @@ export interface TokenInfo {
   last_used_at: Time;
 }
 
-export type Settings = Record<string, unknown>;
+export interface Settings {
+  version: string;
+  database: string;
+  url: string;
+  listen: string;
+  tls: boolean;
+  oidc_issuer?: string;
+  started_at: Time;
+  data_size_bytes: number;
+}

@@ -44,7 +44,7 @@ export function parse(text: string): Span[] {
       }
       const decorations = e.decorations ?? [];
       for (const d of ['bold', 'dim', 'italic', 'underline', 'strikethrough', 'hidden'] as const) if (decorations.includes(d)) classes.push(`a-${d}`);
-      if (e.isInverted && !e.fg && !e.bg) classes.push('a-reverse');
+      if ((e as { isInverted?: boolean }).isInverted && !e.fg && !e.bg) classes.push('a-reverse');
       span.className = classes.join(' ');
       return span;
     });

@@ -4,6 +4,7 @@ import { Link } from 'react-router';
 import type { Annotation, Run } from '../../api/types';
 import { CopyIcon } from '../../parts/Copy';
 import { Empty } from '../../parts/Page';
+import shared from '../../parts/table.module.css';
 import classes from './run.module.css';
 
 const rank: Record<string, number> = { error: 0, warning: 1, notice: 2 };
@@ -21,7 +22,7 @@ export function Annotations({ run, list }: { run: Run; list: Annotation[] }) {
   }
   const sorted = [...list].sort((a, b) => (rank[a.level] ?? 3) - (rank[b.level] ?? 3));
   return (
-    <ul className={classes.list}>
+    <ul className={shared.list}>
       {sorted.map((a, i) => {
         const Icon = icons[a.level] ?? IconInfoCircle;
         const place = placeOf(a);

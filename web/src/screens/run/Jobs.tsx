@@ -7,6 +7,7 @@ import { boxHeight } from '../../graph/layout';
 import { Empty, Section } from '../../parts/Page';
 import { StatusIcon } from '../../parts/Status';
 import { Took } from '../../parts/Time';
+import shared from '../../parts/table.module.css';
 import classes from './run.module.css';
 
 const RunGraph = lazy(() => import('../../graph/RunGraph'));
@@ -25,24 +26,24 @@ export function Jobs({ run, jobs }: { run: Run; jobs: Job[] }) {
         </Section>
       )}
       <Section title="Jobs">
-        <div className={classes.frame}>
-          <table className={classes.table}>
-            <thead><tr><th>Job</th><th className={classes.hide}>Runner</th><th className={classes.hide}>Waited</th><th className={classes.right}>Duration</th></tr></thead>
+        <div className={shared.frame}>
+          <table className={shared.table}>
+            <thead><tr><th>Job</th><th className={shared.hide}>Runner</th><th className={shared.hide}>Waited</th><th className={shared.right}>Duration</th></tr></thead>
             <tbody>
               {jobs.map((j) => (
                 <tr key={j.id} data-dim={['skipped', 'pending'].includes(j.status) || undefined}>
                   <td>
                     <Link to={`/runs/${run.id}/jobs/${j.id}`} className={classes.job}><StatusIcon status={j.status} />{j.name}</Link>
-                    {critical.has(j.id) && <span className={classes.tag} data-tone="critical">critical path</span>}
-                    {j.environment && <span className={classes.tag}>to {j.environment}</span>}
-                    {j.reused && <span className={classes.tag}>from an earlier attempt</span>}
-                    {j.tolerated && <span className={classes.tag}>failure tolerated</span>}
-                    {j.try > 1 && <span className={classes.tag}>try {j.try}</span>}
+                    {critical.has(j.id) && <span className={shared.tag} data-tone="critical">critical path</span>}
+                    {j.environment && <span className={shared.tag}>to {j.environment}</span>}
+                    {j.reused && <span className={shared.tag}>from an earlier attempt</span>}
+                    {j.tolerated && <span className={shared.tag}>failure tolerated</span>}
+                    {j.try > 1 && <span className={shared.tag}>try {j.try}</span>}
                     {j.reason && <div className={classes.why}>{j.reason}</div>}
                   </td>
-                  <td className={`${classes.hide} dim`}>{j.runner}</td>
-                  <td className={`${classes.hide} dim`}>{j.queued_at && (j.started_at || j.status === 'queued') && <Took from={j.queued_at} to={j.started_at} />}</td>
-                  <td className={classes.right}><Took from={j.started_at} to={j.finished_at} /></td>
+                  <td className={`${shared.hide} dim`}>{j.runner}</td>
+                  <td className={`${shared.hide} dim`}>{j.queued_at && (j.started_at || j.status === 'queued') && <Took from={j.queued_at} to={j.started_at} />}</td>
+                  <td className={shared.right}><Took from={j.started_at} to={j.finished_at} /></td>
                 </tr>
               ))}
             </tbody>

@@ -23,6 +23,7 @@ import { Artifacts } from './Artifacts';
 import { Jobs } from './Jobs';
 import { RunApprovals } from './RunApprovals';
 import { Tests } from './Tests';
+import shared from '../../parts/table.module.css';
 import classes from './run.module.css';
 
 const ended = (s: t.Status) => ['success', 'failure', 'cancelled', 'skipped'].includes(s);
@@ -58,13 +59,13 @@ function Screen({ run }: { run: t.Run }) {
       <Facts run={run} attempt={attempt} onAttempt={(a) => setParams(a === run.attempt ? {} : { attempt: String(a) }, { replace: true })} />
       <RunApprovals run={run} />
       <Tabs value={tab} onChange={(v) => void navigate(`/runs/${run.id}${v === 'jobs' ? '' : `/${v}`}${search}`)} keepMounted={false} mt="md">
-        <Tabs.List className={classes.tabs}>
+        <Tabs.List className={shared.tabs}>
           <Tabs.Tab value="jobs">Jobs{jobs.data && <Count n={jobs.data.length} />}</Tabs.Tab>
           <Tabs.Tab value="annotations">Annotations<Count n={annotations.data?.length} bad={bad > 0} /></Tabs.Tab>
           <Tabs.Tab value="tests">Tests<Count n={failed > 0 ? failed : cases} bad={failed > 0} /></Tabs.Tab>
           <Tabs.Tab value="artifacts">Artifacts<Count n={artifacts.data?.length} /></Tabs.Tab>
         </Tabs.List>
-        <div className={classes.panel}>
+        <div className={shared.panel}>
           <Tabs.Panel value="jobs"><Loaded query={jobs} rows={6} height={60}>{(list) => <Jobs run={run} jobs={list} />}</Loaded></Tabs.Panel>
           <Tabs.Panel value="annotations"><Loaded query={annotations}>{(list) => <Annotations run={run} list={list} />}</Loaded></Tabs.Panel>
           <Tabs.Panel value="tests"><Loaded query={tests}>{(list) => <Tests suites={list} run={run} />}</Loaded></Tabs.Panel>
@@ -76,7 +77,7 @@ function Screen({ run }: { run: t.Run }) {
 }
 
 function Count({ n, bad }: { n: number | undefined; bad?: boolean }) {
-  return n ? <span className={classes.count} data-bad={bad || undefined}>{n}</span> : null;
+  return n ? <span className={shared.count} data-bad={bad || undefined}>{n}</span> : null;
 }
 
 function Facts({ run, attempt, onAttempt }: { run: t.Run; attempt: number; onAttempt: (a: number) => void }) {

@@ -9,6 +9,7 @@ import { count } from '../../lib/format';
 import { duration } from '../../lib/time';
 import { Empty } from '../../parts/Page';
 import { StatusIcon } from '../../parts/Status';
+import shared from '../../parts/table.module.css';
 import classes from './run.module.css';
 import { Section } from '../../parts/Page';
 
@@ -52,14 +53,14 @@ export function Tests({ suites, run }: { suites: TestSuite[]; run: Run }) {
       </div>
       <div style={{ marginTop: 10 }}>{rows.length === 0 ? <Empty title="No test matches" /> : <Cases rows={rows} run={run} />}</div>
       <Section title="Suites">
-        <div className={classes.frame}>
-          <table className={classes.table}>
-            <thead><tr><th>Suite</th><th>Job</th><th className={classes.right}>Tests</th><th className={classes.right}>Failed</th><th className={classes.right}>Skipped</th><th className={classes.right}>Time</th></tr></thead>
+        <div className={shared.frame}>
+          <table className={shared.table}>
+            <thead><tr><th>Suite</th><th>Job</th><th className={shared.right}>Tests</th><th className={shared.right}>Failed</th><th className={shared.right}>Skipped</th><th className={shared.right}>Time</th></tr></thead>
             <tbody>
               {suites.map((s, i) => (
                 <tr key={i}>
                   <td>{s.name}</td><td><Link to={`/runs/${run.id}/jobs/${s.job}`}>{s.job_name}</Link></td>
-                  <td className={`${classes.right} num`}>{count(s.tests)}</td><td className={`${classes.right} num`}>{count(s.failures + s.errors)}</td><td className={`${classes.right} num`}>{count(s.skipped)}</td><td className={`${classes.right} num`}>{duration(s.seconds)}</td>
+                  <td className={`${shared.right} num`}>{count(s.tests)}</td><td className={`${shared.right} num`}>{count(s.failures + s.errors)}</td><td className={`${shared.right} num`}>{count(s.skipped)}</td><td className={`${shared.right} num`}>{duration(s.seconds)}</td>
                 </tr>
               ))}
             </tbody>
@@ -90,7 +91,7 @@ function Cases({ rows, run }: { rows: Row[]; run: Run }) {
               <div className={classes.caseHead}>
                 <StatusIcon status={test.status} size={15} />
                 <button type="button" disabled={!text} aria-expanded={text ? open.has(key) : undefined} onClick={() => toggle(key)}>{test.name} <span className="dim">{test.class || suite.name}</span></button>
-                <Link to={`/runs/${run.id}/jobs/${suite.job}`} className={`${classes.hide} dim`}>{suite.job_name}</Link>
+                <Link to={`/runs/${run.id}/jobs/${suite.job}`} className={`${shared.hide} dim`}>{suite.job_name}</Link>
                 <span className="num dim">{duration(test.seconds)}</span>
               </div>
               {open.has(key) && text && <pre className={classes.output}>{text}</pre>}
