@@ -231,10 +231,6 @@ func decode(body []byte, v any) error {
 	if err == nil {
 		return nil
 	}
-	place := Place{Location: "body", Message: "is no JSON: " + err.Error()}
-	var kind *json.UnmarshalTypeError
-	if errors.As(err, &kind) {
-		place = Place{Location: "body." + kind.Field, Message: "cannot be a JSON " + kind.Value}
-	}
-	return newProblem(http.StatusUnprocessableEntity, "invalid", place.Location+" "+place.Message, place)
+	location, message, _ := splitBodyError(jsonError(err).Error())
+	return newProblem(http.StatusUnprocessableEntity, "invalid", location+" "+message, Place{Location: location, Message: message})
 }

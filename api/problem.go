@@ -90,13 +90,18 @@ func init() {
 		}
 		p := newProblem(status, sort, msg)
 		for _, err := range errs {
+			if len(p.Errors) == maxPlaces {
+				break // a list of a thousand wrong things is wrong in one way
+			}
 			var d huma.ErrorDetailer
 			if errors.As(err, &d) {
-				e := d.ErrorDetail()
-				p.Errors = append(p.Errors, Place{Location: e.Location, Message: e.Message, Value: bounded(e)})
+				p.Errors = append(p.Errors, place(d.ErrorDetail()))
 			} else if err != nil && status < 500 {
 				p.Errors = append(p.Errors, Place{Location: "body", Message: err.Error()})
 			}
+		}
+		if len(p.Errors) == 0 && status < 500 {
+			p.Errors = []Place{{Location: "body", Message: msg}} // huma looks at nothing else without saying where
 		}
 		return p
 	}
@@ -105,8 +110,29 @@ func init() {
 	}
 }
 
-// bounded is a value as it may be echoed: small, and not of a field that is secret.
+// What an answer repeats of a request is bounded.
+const (
+	maxPlaces = 20
+	maxEcho   = 200
+)
+
+// place is huma's in the API's words.
+func place(e *huma.ErrorDetail) Place {
+	p := Place{Location: e.Location, Message: e.Message, Value: bounded(e)}
+	if location, message, ok := splitBodyError(e.Message); ok && e.Location == "body" {
+		p.Location, p.Message = location, message
+	}
+	if len(p.Location) > maxEcho {
+		p.Location = strings.ToValidUTF8(p.Location[:maxEcho], "") + "…"
+	}
+	return p
+}
+
+// bounded is a value as it may be echoed: small, and not of a field that is secret. The whole body may have such fields.
 func bounded(e *huma.ErrorDetail) any {
+	if e.Location == "body" {
+		return nil
+	}
 	for _, word := range []string{"password", "token", "secret", "value", "old"} {
 		if strings.Contains(e.Location, word) {
 			return nil
@@ -114,8 +140,8 @@ func bounded(e *huma.ErrorDetail) any {
 	}
 	switch v := e.Value.(type) {
 	case string:
-		if len(v) > 200 {
-			return v[:200] + "…"
+		if len(v) > maxEcho {
+			return strings.ToValidUTF8(v[:maxEcho], "") + "…"
 		}
 		return v
 	case float64, bool, int, int64:

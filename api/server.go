@@ -151,6 +151,8 @@ func (s *Server) config() huma.Config {
 	c.SchemasPath = ""
 	c.CreateHooks = nil // no $schema links in every answer
 	c.RejectUnknownQueryParameters = true
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	c.Formats = map[string]huma.Format{"application/json": format, "json": format}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"token":   {Type: "http", Scheme: "bearer", Description: "An API token, or a runner's."},
 		"session": {Type: "apiKey", In: "cookie", Name: "__Host-gantry", Description: "A browser's session; without TLS the cookie is called gantry."},
@@ -198,6 +200,10 @@ func (s *Server) outer(next http.Handler) http.Handler {
 			}
 			s.o.Log.Log(r.Context(), level, "request", "request", id, "method", r.Method, "path", r.URL.Path, "operation", note.operation, "actor", note.actor, "status", rec.code(), "took", took)
 		}()
+		if p := checkURL(r.URL); p != nil {
+			writeProblem(rec, p)
+			return
+		}
 		next.ServeHTTP(rec, r)
 	})
 }
