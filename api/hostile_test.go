@@ -17,6 +17,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/gantry-ops/gantry/runs"
+	"github.com/gantry-ops/gantry/store"
+	"github.com/gantry-ops/gantry/store/storetest"
 )
 
 // target is an operation as the OpenAPI document describes it, with parameters that name something that there is.
@@ -226,8 +228,8 @@ func (w *world) serve(q request) *reply {
 }
 
 // hostile is a world with one of each thing that operations are about.
-func hostile(t testing.TB) (w *world, path map[string]string) {
-	w = newWorld(t)
+func hostile(t testing.TB, db *store.DB) (w *world, path map[string]string) {
+	w = newWorldOn(t, db)
 	w.admin()
 	w.project("shop")
 	run := w.start("shop")
@@ -238,8 +240,10 @@ func hostile(t testing.TB) (w *world, path map[string]string) {
 	return w, map[string]string{"project": "shop", "run": run.ID, "job": task.Job}
 }
 
-func TestHostile(t *testing.T) {
-	w, path := hostile(t)
+func TestHostile(t *testing.T) { storetest.Each(t, tryAll) }
+
+func tryAll(t *testing.T, db *store.DB) {
+	w, path := hostile(t, db)
 	_, worker := w.runnerToken("far")
 	tried := 0
 	for _, tg := range w.targets(path) {

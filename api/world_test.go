@@ -156,9 +156,15 @@ type shared struct {
 // newWorld makes a server on a new SQLite database. The engine runs, and no worker: jobs stay in the queue until a test claims them.
 func newWorld(t testing.TB, change ...func(*Options)) *world {
 	t.Helper()
+	return newWorldOn(t, storetest.Open(t), change...)
+}
+
+// newWorldOn makes one on a database that is empty.
+func newWorldOn(t testing.TB, db *store.DB, change ...func(*Options)) *world {
+	t.Helper()
 	bucket := memblob.OpenBucket(nil)
 	t.Cleanup(func() { _ = bucket.Close() })
-	return newServer(t, storetest.Open(t), shared{filepath.Join(t.TempDir(), "keys"), &tree{workflow: simple}, bucket}, change...)
+	return newServer(t, db, shared{filepath.Join(t.TempDir(), "keys"), &tree{workflow: simple}, bucket}, change...)
 }
 
 // again makes another server on the world's database.
