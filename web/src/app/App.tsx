@@ -13,7 +13,7 @@ import { ProblemAlert } from '../parts/Problem';
 import { Overview } from '../screens/Overview';
 import { SignIn } from '../screens/SignIn';
 import { Shell } from './Shell';
-import { theme } from './theme';
+import { readable, theme } from './theme';
 
 const client = new QueryClient({
   defaultOptions: {
@@ -31,7 +31,7 @@ const schemes = localStorageColorSchemeManager({ key: 'gantry-color-scheme' });
 
 const router = createBrowserRouter([
   { path: '/sign-in', element: <SignIn /> },
-  { path: '/welcome', lazy: async () => ({ Component: (await import('../screens/Welcome')).Welcome }) },
+  { path: '/welcome', hydrateFallbackElement: <></>, lazy: async () => ({ Component: (await import('../screens/Welcome')).Welcome }) },
   {
     element: <SignedIn><Shell /></SignedIn>,
     errorElement: <Broken />,
@@ -59,7 +59,7 @@ const router = createBrowserRouter([
 
 export function App({ nonce }: { nonce: string }) {
   return (
-    <MantineProvider theme={theme} defaultColorScheme="auto" colorSchemeManager={schemes} getStyleNonce={() => nonce}>
+    <MantineProvider theme={theme} cssVariablesResolver={readable} defaultColorScheme="auto" colorSchemeManager={schemes} getStyleNonce={() => nonce}>
       <QueryClientProvider client={client}>
         <Notifications position="bottom-right" limit={4} />
         <RouterProvider router={router} />

@@ -1,9 +1,9 @@
 /** The graph of a run: boxes for jobs, legs within, and lines for what needs what; the critical path is drawn stronger. */
 import '@xyflow/react/dist/style.css';
-import { Background, BackgroundVariant, Controls, Handle, MarkerType, Position, ReactFlow, type Edge, type Node, type NodeProps } from '@xyflow/react';
+import { Background, BackgroundVariant, Controls, Handle, MarkerType, Position, ReactFlow, type Edge, type Node, type NodeProps, type ReactFlowInstance } from '@xyflow/react';
 import { Tooltip } from '@mantine/core';
 import { IconMapPin, IconRepeat } from '@tabler/icons-react';
-import { useMemo } from 'react';
+import { useEffect, useMemo, useRef } from 'react';
 import { Link } from 'react-router';
 import type { Job } from '../api/types';
 import { StatusIcon } from '../parts/Status';
@@ -15,6 +15,7 @@ import classes from './graph.module.css';
 type BoxNode = Node<{ box: Box; critical: Set<string>; run: string }, 'box'>;
 
 const nodeTypes = { box: JobBox };
+const fit = { padding: 0.08, maxZoom: 1 };
 
 export default function RunGraph({ jobs, run }: { jobs: Job[]; run: string }) {
   const ended = jobs.every((j) => j.finished_at || j.status === 'skipped');
@@ -42,9 +43,17 @@ function Graph({ jobs, run, now }: { jobs: Job[]; run: string; now: number }) {
     };
     // The path is compared by its text: while jobs run, it is a new set every second.
   }, [jobs, run, path]);
+  // A phone that is turned, or a window that grows: the whole graph is shown again.
+  const frame = useRef<HTMLDivElement>(null);
+  const flow = useRef<ReactFlowInstance<BoxNode, Edge>>(null);
+  useEffect(() => {
+    const seen = new ResizeObserver(() => requestAnimationFrame(() => void flow.current?.fitView(fit)));
+    seen.observe(frame.current!);
+    return () => seen.disconnect();
+  }, []);
   return (
-    <div className={classes.graph} style={{ height: Math.min(620, Math.max(180, height + 64)) }} role="group" aria-label="The run as a graph. The list of jobs below has the same.">
-      <ReactFlow nodes={nodes} edges={edges} nodeTypes={nodeTypes} fitView fitViewOptions={{ padding: 0.08, maxZoom: 1 }} minZoom={0.2} maxZoom={1.5} nodesConnectable={false} nodesDraggable={false} elementsSelectable={false} zoomOnScroll={false} preventScrolling={false} panOnScroll={false} proOptions={{ hideAttribution: true }}>
+    <div ref={frame} className={classes.graph} style={{ height: Math.min(620, Math.max(180, height + 64)) }} role="group" aria-label="The run as a graph. The list of jobs below has the same.">
+      <ReactFlow nodes={nodes} edges={edges} nodeTypes={nodeTypes} fitView fitViewOptions={fit} onInit={(f) => { flow.current = f; }} minZoom={0.2} maxZoom={1.5} nodesConnectable={false} nodesDraggable={false} elementsSelectable={false} zoomOnScroll={false} preventScrolling={false} panOnScroll={false} proOptions={{ hideAttribution: true }}>
         <Background variant={BackgroundVariant.Dots} gap={20} size={1} color="var(--g-line)" />
         <Controls showInteractive={false} position="bottom-right" />
       </ReactFlow>

@@ -11,7 +11,8 @@ interface Props {
   verb: string;
   /** Fields that show what the server says of them by themselves. */
   known?: string[];
-  act: () => Promise<unknown>;
+  /** What the form does. Where it leads to another screen, it resolves to how to go there: the dialog goes away with the screen. */
+  act: () => Promise<(() => void) | void>;
   /** at says what the server said of a field. */
   children: (at: (field: string) => string | undefined) => ReactNode;
 }
@@ -27,8 +28,9 @@ export function FormDialog({ opened, onClose, title, verb, known, act, children 
     setBusy(true);
     setError(null);
     try {
-      await act();
-      close();
+      const leave = await act();
+      if (leave) leave();
+      else close();
     } catch (e) {
       setError(e);
     } finally {

@@ -84,7 +84,7 @@ function AddProject({ opened, onClose }: { opened: boolean; onClose: () => void 
         const p = await change<Project>('POST', '/projects', { id: id ?? idFrom(url), source: { url: url.trim(), path: path.trim(), folder }, poll_seconds: poll && !folder ? 60 : 0 }, { once });
         void client.invalidateQueries({ queryKey: ['projects'] });
         tell(`${p.id} is added`);
-        void navigate(`/projects/${p.id}`);
+        return () => void navigate(`/projects/${p.id}`);
       }}
     >
       {(at) => (

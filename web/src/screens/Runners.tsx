@@ -34,7 +34,7 @@ export function Runners() {
                 {all.map((r) => (
                   <tr key={r.id} data-dim={!r.online || undefined}>
                     <td><span className={table.name}>{r.name}</span> <span className={table.tag}>{r.online ? 'online' : 'offline'}</span>{r.embedded && <span className={table.tag}>in the server</span>}</td>
-                    <td className={table.hide}>{(r.labels ?? []).map((l) => <span key={l} className={table.tag} style={{ marginLeft: 0, marginRight: 5 }}>{l}</span>)}</td>
+                    <td className={table.hide}>{(r.labels ?? []).map((l) => <span key={l} className={table.tag} style={{ marginLeft: 0, marginRight: 5 }}>{l === '*' ? 'any label' : l}</span>)}</td>
                     <td><span className="num">{(r.jobs ?? []).length} of {r.places}</span>{(r.jobs ?? []).length > 0 && <> · <Jobs ids={r.jobs!} /></>}</td>
                     <td className={`${table.hide} dim`}>{[r.os && `${r.os}/${r.arch}`, r.version].filter(Boolean).join(' · ')}</td>
                     <td className={`${table.right} dim`}><Ago at={r.last_seen} none="never" /></td>

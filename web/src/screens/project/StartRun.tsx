@@ -39,7 +39,7 @@ export function StartRun({ project: p, file: asked, onClose }: { project: Projec
         }
         for (const queryKey of [['runs'], ['overview']]) void client.invalidateQueries({ queryKey });
         tell(`Run ${run.number} of ${run.pipeline} is on its way`);
-        void navigate(`/runs/${run.id}`);
+        return () => void navigate(`/runs/${run.id}`);
       }}
     >
       {(at) => (
