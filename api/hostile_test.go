@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -13,135 +14,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/danielgtaylor/huma/v2"
+	"time"
 
 	"github.com/gantry-ops/gantry/runs"
+	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/store"
 	"github.com/gantry-ops/gantry/store/storetest"
 )
-
-// target is an operation as the OpenAPI document describes it, with parameters that name something that there is.
-type target struct {
-	*huma.Operation
-	path map[string]string
-	// query are those without which nothing is looked at.
-	query url.Values
-	// props are the fields of the body, and what a field of each kind could be.
-	props map[string]*huma.Schema
-}
-
-// targets are all operations, in the order of their names.
-func (w *world) targets(path map[string]string) []target {
-	w.t.Helper()
-	var out []target
-	for _, item := range w.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch} {
-			if op == nil {
-				continue
-			}
-			tg := target{Operation: op, path: map[string]string{}, query: url.Values{}, props: map[string]*huma.Schema{}}
-			for _, p := range op.Parameters {
-				switch {
-				case p.In == "path" && path[p.Name] == "":
-					tg.path[p.Name] = "nothing"
-				case p.In == "path":
-					tg.path[p.Name] = path[p.Name]
-				case p.In == "query" && p.Required:
-					tg.query.Set(p.Name, "1")
-				}
-			}
-			if op.RequestBody != nil {
-				for _, c := range op.RequestBody.Content {
-					w.fields("", c.Schema, tg.props)
-				}
-			}
-			out = append(out, tg)
-		}
-	}
-	slices.SortFunc(out, func(a, b target) int { return strings.Compare(a.OperationID, b.OperationID) })
-	if len(out) != len(w.operations) {
-		w.t.Fatalf("the document has %d operations, the server %d", len(out), len(w.operations))
-	}
-	return out
-}
-
-// fields adds the fields of a schema by their paths.
-func (w *world) fields(prefix string, s *huma.Schema, into map[string]*huma.Schema) {
-	if s != nil && s.Ref != "" {
-		s = w.OpenAPI().Components.Schemas.SchemaFromRef(s.Ref)
-	}
-	if s == nil {
-		return
-	}
-	for name, p := range s.Properties {
-		if p.Ref != "" {
-			p = w.OpenAPI().Components.Schemas.SchemaFromRef(p.Ref)
-		}
-		into[prefix+name] = p
-		w.fields(prefix+name+".", p, into)
-	}
-}
-
-// body puts a value where the path of a field says.
-func body(field, value string) string {
-	parts := strings.Split(field, ".")
-	slices.Reverse(parts)
-	for _, p := range parts {
-		value = fmt.Sprintf("{%q: %s}", p, value)
-	}
-	return value
-}
-
-// url is that of the operation; own replaces parameters of the path, and is escaped already.
-func (tg *target) url(own map[string]string, query string) string {
-	p := tg.Path
-	for name, value := range tg.path {
-		if o, ok := own[name]; ok {
-			value = o
-		} else {
-			value = url.PathEscape(value)
-		}
-		p = strings.ReplaceAll(p, "{"+name+"}", value)
-	}
-	if q := tg.query.Encode(); q != "" {
-		query = strings.Trim(q+"&"+query, "&")
-	}
-	if query != "" {
-		p += "?" + query
-	}
-	return p
-}
-
-// garbage bodies are no object that any operation takes.
-func garbage() map[string]string {
-	deep := 100_000
-	return map[string]string{
-		"no JSON": "{", "words": "hello there", "two values": "{} {}", "a list": "[]", "a number": "1", "a text": `"x"`, "a boolean": "true",
-		"NUL": "\x00", "invalid UTF-8": "\xff\xfe", "a form": "a=b&c=d", "a multipart": "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--x--",
-		"unknown field": `{"no_such_field": 1}`, "deep lists": strings.Repeat("[", deep), "deep objects": strings.Repeat(`{"a":`, deep),
-		"deep and closed": strings.Repeat("[", deep) + strings.Repeat("]", deep), "a name of NUL": `{"\u0000": 1}`, "a huge number": `{"a": 1e999999}`,
-		"XML": `<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]><a>&b;</a>`,
-	}
-}
-
-// values are what a field may be given that takes something else, or takes no such text.
-func values() map[string]string {
-	return map[string]string{
-		"an object": `{"a": 1}`, "a list": `[1, null, "x"]`, "a number": "1.5", "a negative": "-1", "a large number": "9223372036854775808", "1e308": "1e308", "null": "null",
-		"a boolean": "true", "NUL": `"a\u0000b"`, "half a surrogate": `"\ud800"`, "invalid UTF-8": "\"\xff\xfe\"", "SQL": `"'; DROP TABLE runs; --"`, "a path": `"../../../etc/passwd"`,
-		"a huge text": `"` + strings.Repeat("A", 900_000) + `"`, "control characters": `"\u001b[31m\r\n\t\u0007"`, "empty": `""`, "right to left": `"\u202egnp.exe"`,
-		"a list of lists": strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "many": "[" + strings.Repeat(`"x",`, 20_000) + `"x"]`,
-	}
-}
-
-// texts are what parameters may be given, escaped.
-func texts() map[string]string {
-	return map[string]string{
-		"NUL": "a%00b", "invalid UTF-8": "%ff%fe", "SQL": "%27%20OR%201%3D1%20--", "percent": "%25%5f", "a path": "..%2f..%2fetc%2fpasswd", "dots": "%2e%2e", "a large number": "9223372036854775808",
-		"a negative": "-9223372036854775808", "a float": "1e400", "long": strings.Repeat("A", 3000), "a line": "a%0d%0aSet-Cookie:%20a=b", "JSON": "%7B%22a%22:1%7D", "an emoji": "%f0%9f%92%a9",
-	}
-}
 
 // leaks is what no answer may have.
 var leaks = regexp.MustCompile(`(?i)goroutine \d|\.go:\d|sqlite|SQLSTATE|\bSELECT \w|\bINSERT INTO|constraint failed|runtime error|reflect[:.]|nil pointer|/root/|/tmp/`)
@@ -185,6 +64,25 @@ func checkForm(r *reply) error {
 	return nil
 }
 
+// checkPlaces reports a place that the request does not have.
+func (tg *target) checkPlaces(r *reply) error {
+	var p Problem
+	if err := json.Unmarshal(r.body, &p); err != nil {
+		return err
+	}
+	for _, e := range p.Errors {
+		in, name, _ := strings.Cut(e.Location, ".")
+		known := name == "" || in == "header" || in == "query" && name == "no_such_parameter" || in == "body" && tg.RequestBody != nil
+		for _, p := range tg.Parameters {
+			known = known || p.In == in && p.Name == name || p.In == in && strings.HasPrefix(name, p.Name+"[")
+		}
+		if !known {
+			return fmt.Errorf("it has no %s", e.Location)
+		}
+	}
+	return nil
+}
+
 // check holds any answer against what hostile requests must not get.
 func check(r *reply) error {
 	switch {
@@ -202,10 +100,14 @@ func check(r *reply) error {
 
 // serve answers a request in this goroutine; the path is taken as it is.
 func (w *world) serve(q request) *reply {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // streams end after what they have to say at once
-	if q.method != http.MethodGet || !strings.Contains(q.path, "/stream") && !strings.Contains(q.path, "/follow") {
-		ctx = context.Background()
+	ctx := context.Background()
+	for _, endless := range []string{"/events/stream", "/log/follow", "/worker/claim"} {
+		if strings.Contains(q.path, endless) {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithCancel(ctx)
+			defer time.AfterFunc(20*time.Millisecond, cancel).Stop()
+			defer cancel()
+		}
 	}
 	text, _ := q.body.(string)
 	r := httptest.NewRequestWithContext(ctx, q.method, "/", strings.NewReader(text))
@@ -227,26 +129,38 @@ func (w *world) serve(q request) *reply {
 	return &reply{rec.Code, rec.Header(), rec.Body.Bytes()}
 }
 
-// hostile is a world with one of each thing that operations are about.
-func hostile(t testing.TB, db *store.DB) (w *world, path map[string]string) {
+// hostile is a world with one of each thing that operations are about, and a runner with a job.
+func hostile(t testing.TB, db *store.DB) (w *world, worker string, targets []target) {
 	w = newWorldOn(t, db)
 	w.admin()
+	w.account("bo")
 	w.project("shop")
 	run := w.start("shop")
-	task := w.claim()
-	if _, err := w.runs.PutEnvironment(t.Context(), runs.By{Actor: "account:ann"}, runs.Environment{Project: "shop", Name: "live"}); err != nil {
+	id, worker := w.runnerToken("far")
+	task := w.claim(func(worker *jobs.Worker) { worker.ID, worker.Labels, worker.Embedded = id, []string{"x"}, false })
+	if _, err := w.runs.PutEnvironment(t.Context(), runs.By{Actor: "account:ann"}, runs.Environment{Project: "shop", Name: "bo"}); err != nil {
 		t.Fatal(err)
 	}
-	return w, map[string]string{"project": "shop", "run": run.ID, "job": task.Job}
+	targets = w.targets(map[string]string{"project": "shop", "run": run.ID, "job": task.Job, "name": "bo"})
+	for i := range targets {
+		if targets[i].query.Has("token") {
+			targets[i].query.Set("token", fmt.Sprint(task.Token))
+		}
+	}
+	// What ends the job comes last.
+	slices.SortStableFunc(targets, func(a, b target) int { return cmp.Compare(ends[a.OperationID], ends[b.OperationID]) })
+	return w, worker, targets
 }
+
+// ends are the operations after which others would find nothing.
+var ends = map[string]int{"finish-job": 1, "cancel-run": 2}
 
 func TestHostile(t *testing.T) { storetest.Each(t, tryAll) }
 
 func tryAll(t *testing.T, db *store.DB) {
-	w, path := hostile(t, db)
-	_, worker := w.runnerToken("far")
+	w, worker, targets := hostile(t, db)
 	tried := 0
-	for _, tg := range w.targets(path) {
+	for _, tg := range targets {
 		t.Run(tg.OperationID, func(t *testing.T) {
 			token := w.admin()
 			if strings.HasPrefix(tg.Path, "/api/v1/worker/") {
@@ -264,6 +178,9 @@ func tryAll(t *testing.T, db *store.DB) {
 				if err == nil && must {
 					err = checkProblem(r)
 				}
+				if err == nil && r.status >= 400 {
+					err = tg.checkPlaces(r)
+				}
 				if err != nil {
 					t.Errorf("%s: %v: %.80s with %.80q was answered %.300s", name, err, url, body, r)
 				}
@@ -271,8 +188,8 @@ func tryAll(t *testing.T, db *store.DB) {
 			for name, value := range texts() {
 				try("an unknown parameter of "+name, true, tg.url(nil, "no_such_parameter="+value), "{}")
 				for param := range tg.path {
-					// An environment may be called anything.
-					free := tg.OperationID == "put-environment" && param == "name"
+					// Environments and artifacts may be called anything.
+					free := param == "name" && (tg.OperationID == "put-environment" || tg.OperationID == "put-artifact")
 					try(param+": "+name, !free, tg.url(map[string]string{param: value}, ""), "{}")
 				}
 				for _, p := range tg.Parameters {
@@ -290,7 +207,7 @@ func tryAll(t *testing.T, db *store.DB) {
 			}
 			for _, field := range slices.Sorted(maps.Keys(tg.props)) {
 				for name, value := range values() {
-					try(field+": "+name, false, tg.url(nil, ""), body(field, value))
+					try(field+": "+name, false, tg.url(nil, ""), tg.body(t, field, value))
 				}
 			}
 		})

@@ -168,11 +168,11 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	case errors.As(err, &status):
 		return newProblem(status.GetStatus(), "invalid", status.Error())
 	case errors.As(err, &invalid):
-		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: located(invalid.Field), Message: invalid.Message, Value: invalid.Value})
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, invalid.Field, invalid.Message, invalid.Value))
 	case errors.As(err, &inAuth):
-		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: located(inAuth.Field), Message: inAuth.Message})
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, inAuth.Field, inAuth.Message, nil))
 	case errors.As(err, &inSecret):
-		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: located(inSecret.Field), Message: inSecret.Message})
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, inSecret.Field, inSecret.Message, nil))
 	case errors.As(err, &limited):
 		p := newProblem(http.StatusTooManyRequests, "too-many", err.Error())
 		p.retry = limited.After
@@ -213,15 +213,48 @@ func away(err error) bool {
 	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// located puts a field of a room's input into the request.
-func located(field string) string {
-	switch field {
-	case "limit", "after", "from", "pattern", "ref", "attempt", "status", "environment":
-		return "query." + field
-	case "":
+// place puts a field of a room's input where the request has it: rooms know no paths and queries.
+func (s *Server) place(ctx context.Context, field, message string, value any) Place {
+	var op *operation
+	if n, ok := ctx.Value(noteKey{}).(*note); ok {
+		op = s.operations[n.operation]
+	}
+	return place(&huma.ErrorDetail{Location: s.located(op, field), Message: message, Value: value})
+}
+
+func (s *Server) located(op *operation, field string) string {
+	// What the rooms call a batch or an end is the body.
+	for _, whole := range []string{"batch", "end"} {
+		if rest, ok := strings.CutPrefix(field, whole); ok && (rest == "" || rest[0] == '.') {
+			return "body" + rest
+		}
+	}
+	if field == "" {
 		return "body"
 	}
+	if op != nil {
+		root := field
+		if i := strings.IndexAny(field, ".["); i > 0 {
+			root = field[:i]
+		}
+		for _, p := range described(s.OpenAPI(), op).Parameters {
+			if p.Name == root {
+				return p.In + "." + field
+			}
+		}
+	}
 	return "body." + field
+}
+
+// described is an operation in the document.
+func described(doc *huma.OpenAPI, op *operation) *huma.Operation {
+	item := doc.Paths[op.path]
+	for _, o := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete} {
+		if o != nil && o.OperationID == op.id {
+			return o
+		}
+	}
+	return &huma.Operation{}
 }
 
 // writeProblem answers with a problem.

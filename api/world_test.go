@@ -332,13 +332,17 @@ func (w *world) start(project string) *runs.Run {
 	return &s.Runs[0]
 }
 
-// claim waits for a job as a runner of the server's own.
-func (w *world) claim() *jobs.Task {
+// claim waits for a job as a runner of the server's own, or as another.
+func (w *world) claim(change ...func(*jobs.Worker)) *jobs.Task {
 	w.t.Helper()
+	worker := jobs.Worker{ID: "here", Session: "one", Name: "here", Labels: []string{"*"}, Places: 100, Embedded: true}
+	for _, c := range change {
+		c(&worker)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		task, err := w.runs.Claim(ctx, jobs.Worker{ID: "here", Session: "one", Name: "here", Labels: []string{"*"}, Places: 100, Embedded: true}, time.Second)
+		task, err := w.runs.Claim(ctx, worker, time.Second)
 		if err != nil {
 			w.t.Fatal(err)
 		}
