@@ -204,4 +204,3 @@ func texts() map[string]string {
 		"a negative": "-9223372036854775808", "a float": "1e400", "long": strings.Repeat("A", 3000), "a line": "a%0d%0aSet-Cookie:%20a=b", "JSON": "%7B%22a%22:1%7D", "an emoji": "%f0%9f%92%a9",
 	}
 }
-

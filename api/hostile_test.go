@@ -134,14 +134,22 @@ func hostile(t testing.TB, db *store.DB) (w *world, worker string, targets []tar
 	w = newWorldOn(t, db)
 	w.admin()
 	w.account("bo")
+	w.tree.workflow = twoJobs
 	w.project("shop")
+	ctx := context.Background()
+	if _, err := w.runs.PutEnvironment(ctx, runs.By{Actor: "account:ann"}, runs.Environment{Project: "shop", Name: "live", Approvals: 1}); err != nil {
+		t.Fatal(err)
+	}
 	run := w.start("shop")
 	id, worker := w.runnerToken("far")
 	task := w.claim(func(worker *jobs.Worker) { worker.ID, worker.Labels, worker.Embedded = id, []string{"x"}, false })
-	if _, err := w.runs.PutEnvironment(t.Context(), runs.By{Actor: "account:ann"}, runs.Environment{Project: "shop", Name: "bo"}); err != nil {
-		t.Fatal(err)
-	}
-	targets = w.targets(map[string]string{"project": "shop", "run": run.ID, "job": task.Job, "name": "bo"})
+	var waiting runs.Page[runs.Approval]
+	until(t, "an approval", func() bool {
+		var err error
+		waiting, err = w.runs.Approvals(ctx, runs.ApprovalQuery{})
+		return err == nil && len(waiting.Items) > 0
+	})
+	targets = w.targets(map[string]string{"project": "shop", "run": run.ID, "job": task.Job, "name": "bo", "approval": waiting.Items[0].ID})
 	for i := range targets {
 		if targets[i].query.Has("token") {
 			targets[i].query.Set("token", fmt.Sprint(task.Token))
@@ -153,22 +161,22 @@ func hostile(t testing.TB, db *store.DB) (w *world, worker string, targets []tar
 }
 
 // ends are the operations after which others would find nothing.
-var ends = map[string]int{"finish-job": 1, "cancel-run": 2}
+var ends = map[string]int{"finish-job": 1, "decide-approval": 2, "cancel-run": 3}
 
 func TestHostile(t *testing.T) { storetest.Each(t, tryAll) }
 
 func tryAll(t *testing.T, db *store.DB) {
 	w, worker, targets := hostile(t, db)
-	tried := 0
+	tried, ann := 0, w.signIn("ann")
 	for _, tg := range targets {
 		t.Run(tg.OperationID, func(t *testing.T) {
-			token := w.admin()
+			header := ann
 			if strings.HasPrefix(tg.Path, "/api/v1/worker/") {
-				token = worker
+				header = map[string]string{"Authorization": "Bearer " + worker}
 			}
 			// must: it cannot be taken for anything that is meant.
 			try := func(name string, must bool, url, body string) {
-				r := w.serve(request{method: tg.Method, path: url, token: token, body: body})
+				r := w.serve(request{method: tg.Method, path: url, header: header, body: body})
 				if r == nil {
 					t.Errorf("%s: %q is no URL", name, url)
 					return

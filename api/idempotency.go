@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,7 +70,16 @@ func (k *idempotency) serve(s *Server, ctx huma.Context, op *operation, key stri
 	if limit == 0 {
 		limit = maxBody
 	}
+	// The deadline ends with the body: the connection is read on for the client's going away, which must not be taken for it.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
+	_ = control.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	if err != nil && !errors.As(err, &large) {
+		writeProblem(w, newProblem(http.StatusRequestTimeout, "invalid", "the body did not arrive whole in time", Place{Location: "body", Message: "must arrive within " + bodyTimeout.String()}))
+		return
+	}
 	if err != nil {
 		writeProblem(w, newProblem(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("the body has more than %d bytes", limit)))
 		return

@@ -38,6 +38,9 @@ const password = "a long enough passphrase"
 // workflowFile is the one pipeline of each project of a world.
 const workflowFile = ".github/workflows/ci.yml"
 
+// twoJobs has a second job, which waits for an approval where the environment "live" asks for one.
+const twoJobs = simple + "  deploy: {runs-on: x, environment: live, steps: [{run: \"true\"}]}\n"
+
 // simple is a pipeline of one job that a push or a person starts.
 const simple = "on: {push: {}, workflow_dispatch: {}}\njobs:\n  build: {runs-on: x, steps: [{run: \"true\"}]}\n"
 
@@ -289,6 +292,16 @@ func (w *world) account(name string, grants ...auth.Grant) string {
 func (w *world) admin() string {
 	w.t.Helper()
 	return w.account("ann", auth.Grant{Project: auth.AllProjects, Role: auth.Admin})
+}
+
+// signIn signs an account in and returns the headers that its browser sends.
+func (w *world) signIn(name string) map[string]string {
+	w.t.Helper()
+	in, err := w.auth.Login(context.Background(), auth.Client{}, name, password)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return map[string]string{"Cookie": in.Cookie.Name + "=" + in.Cookie.Value, "X-CSRF-Token": in.Identity.CSRF}
 }
 
 // runnerToken registers a runner and returns its ID and its token.
