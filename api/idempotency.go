@@ -3,12 +3,14 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -35,10 +37,12 @@ type keyRow struct {
 	bun.BaseModel `bun:"table:idempotency_keys,alias:k"`
 
 	Actor, Key, Digest string
-	Status             int
-	Type               string
-	Body               []byte
-	CreatedAt          store.Time
+	// ID is different for each use of a key, and stays when another server takes it over.
+	ID        string
+	Status    int
+	Type      string
+	Body      []byte
+	CreatedAt store.Time
 }
 
 var keyMigrations = []store.Migration{{Name: "0001 idempotency keys", SQL: `
@@ -53,7 +57,18 @@ CREATE TABLE idempotency_keys (
 	PRIMARY KEY (actor, key)
 );
 CREATE INDEX idempotency_keys_by_time ON idempotency_keys (created_at);
+`}, {Name: "0002 uses of keys", SQL: `
+ALTER TABLE idempotency_keys ADD COLUMN id TEXT NOT NULL DEFAULT '';
 `}}
+
+type useKey struct{}
+
+// delivery names what a request with an Idempotency-Key starts, for the rooms to start it once even where a server dies before it can keep
+// its answer. Empty: the request has no key.
+func delivery(ctx context.Context) string {
+	id, _ := ctx.Value(useKey{}).(string)
+	return id
+}
 
 func newIdempotency(ctx context.Context, db *store.DB, now func() time.Time) (*idempotency, error) {
 	return &idempotency{db, now}, db.Migrate(ctx, "api", keyMigrations)
@@ -62,8 +77,9 @@ func newIdempotency(ctx context.Context, db *store.DB, now func() time.Time) (*i
 // serve works on a request with a key once, and answers later ones with what was answered then.
 func (k *idempotency) serve(s *Server, ctx huma.Context, op *operation, key string, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
-	if len(key) > keyLimit {
-		writeProblem(w, newProblem(http.StatusUnprocessableEntity, "invalid", "the Idempotency-Key is too long", Place{Location: "header.Idempotency-Key", Message: fmt.Sprintf("must have at most %d bytes", keyLimit)}))
+	if len(key) > keyLimit || !isText(key) {
+		message := fmt.Sprintf("must have at most %d bytes, and %s", keyLimit, strings.TrimPrefix(notText, "must "))
+		writeProblem(w, newProblem(http.StatusUnprocessableEntity, "invalid", "the Idempotency-Key "+message, Place{Location: "header.Idempotency-Key", Message: message}))
 		return
 	}
 	limit := op.body
@@ -88,7 +104,7 @@ func (k *idempotency) serve(s *Server, ctx huma.Context, op *operation, key stri
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\n%s\n", r.Method, r.URL.RequestURI())
 	sum.Write(body)
-	row := &keyRow{Actor: identity(ctx.Context()).Actor, Key: key, Digest: hex.EncodeToString(sum.Sum(nil)), CreatedAt: store.At(k.now())}
+	row := &keyRow{ID: "key:" + rand.Text(), Actor: identity(ctx.Context()).Actor, Key: key, Digest: hex.EncodeToString(sum.Sum(nil)), CreatedAt: store.At(k.now())}
 	before, err := k.claim(r.Context(), row)
 	switch {
 	case err != nil:
@@ -110,12 +126,12 @@ func (k *idempotency) serve(s *Server, ctx huma.Context, op *operation, key stri
 		return
 	}
 	copied := &copier{ResponseWriter: w, limit: maxBody}
-	next(humago.NewContext(ctx.Operation(), r.WithContext(ctx.Context()), copied))
+	next(humago.NewContext(ctx.Operation(), r.WithContext(context.WithValue(ctx.Context(), useKey{}, row.ID)), copied))
 	k.settle(context.WithoutCancel(r.Context()), row, copied, s)
 }
 
 // claim takes a key; an earlier use of it is returned. A use whose server died is taken over after a minute: rooms make what they make
-// in one transaction, so either there is nothing yet, or the trigger's own record of deliveries tells.
+// in one transaction, so either there is nothing yet, or what is there tells: runs by their delivery, projects and accounts by their name.
 func (k *idempotency) claim(ctx context.Context, row *keyRow) (before *keyRow, err error) {
 	err = k.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		before = nil
@@ -132,6 +148,7 @@ func (k *idempotency) claim(ctx context.Context, row *keyRow) (before *keyRow, e
 				before = &rows[0]
 				return nil
 			}
+			row.ID = rows[0].ID
 			_, err := tx.NewUpdate().Model(row).Column("created_at").Where("actor = ? AND key = ?", row.Actor, row.Key).Exec(ctx)
 			return err
 		}
