@@ -50,9 +50,12 @@ func (s *Server) query(ctx context.Context, f EventFilter) store.EventQuery {
 	return q
 }
 
-// readable lists the projects that an identity may read by their IDs, also where it may read all.
+// readable lists the projects that an identity may read by their IDs, also where it may read all. A token's scopes are left aside: they
+// may have events and not projects.
 func (s *Server) readable(ctx context.Context, id *auth.Identity) []string {
-	if only := s.o.Auth.ReadableProjects(id); only != nil {
+	whole := *id
+	whole.Scopes = nil
+	if only := s.o.Auth.ReadableProjects(&whole); only != nil {
 		return only
 	}
 	var out []string

@@ -2,6 +2,8 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/gantry-ops/gantry/auth"
+	"github.com/gantry-ops/gantry/runs"
 )
 
 // scope says what an operation's action is decided for.
@@ -182,21 +185,38 @@ func (s *Server) allow(ctx context.Context, id *auth.Identity, op *operation, pa
 		if id.Kind == auth.KindRunner {
 			return s.o.Auth.Authorize(ctx, id, readable(op.action), auth.AllProjects)
 		}
+		if op.action != "" && !s.o.Auth.Covers(id, op.action) {
+			// An empty list would say that there is nothing; the token is what is wrong.
+			return s.o.Auth.Authorize(ctx, id, op.action, auth.AllProjects)
+		}
 		return nil
 	case onServer:
 		return s.o.Auth.Authorize(ctx, id, op.action, auth.AllProjects)
 	}
 	project, err := s.projectOf(ctx, op.scope, param)
+	if errors.Is(err, runs.ErrNotFound) {
+		return hidden(op.scope, param)
+	}
 	if err != nil {
 		return err
+	}
+	// A token may be for starting runs alone, so what may be done comes before what may be read.
+	if s.o.Auth.Allowed(id, op.action, project) {
+		return nil
 	}
 	if !s.o.Auth.Allowed(id, readOf(op.scope), project) {
 		// What one may not read does not exist; that it was asked for is recorded all the same.
 		if err := s.o.Auth.Authorize(ctx, id, readOf(op.scope), project); err != nil {
-			return errNotFound
+			return hidden(op.scope, param)
 		}
 	}
 	return s.o.Auth.Authorize(ctx, id, op.action, project)
+}
+
+// hidden answers alike for what there is not and for what the caller may not know of.
+func hidden(sc scope, param func(string) string) *Problem {
+	name := map[scope]string{onProject: "project", onRun: "run", onJob: "job", onApproval: "approval"}[sc]
+	return newProblem(http.StatusNotFound, "not-found", fmt.Sprintf("there is no %s %.80q, or you may not see it", name, param(name)))
 }
 
 // readable is the action of a list for identities that may read no list.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -25,15 +26,14 @@ type OfAttempt struct {
 	Attempt int `query:"attempt" minimum:"0" maximum:"1000000" doc:"0: the newest."`
 }
 
-// visible narrows the projects asked for to those that the caller may read; nil: all.
-func (s *Server) visible(ctx context.Context, asked []string) []string {
-	may := s.o.Auth.ReadableProjects(identity(ctx))
+// visible narrows the projects asked for to those that the caller may do the list's action in; nil: all.
+func (s *Server) visible(ctx context.Context, action auth.Action, asked []string) []string {
 	if len(asked) == 0 {
-		return may
+		return s.o.Auth.ProjectsFor(identity(ctx), action)
 	}
 	out := []string{}
 	for _, p := range asked {
-		if s.o.Auth.Allowed(identity(ctx), auth.ProjectRead, p) {
+		if s.o.Auth.Allowed(identity(ctx), action, p) {
 			out = append(out, p)
 		}
 	}
@@ -55,7 +55,7 @@ func (s *Server) runs() {
 			PullRequest int      `query:"pull_request" minimum:"0"`
 			Text        string   `query:"text" maxLength:"256" doc:"Looked for in titles, pipelines, branches and commits."`
 		}) (*answer[jobs.Page[runs.Run]], error) {
-			q := runs.RunQuery{Projects: s.visible(ctx, in.Project), Branch: in.Branch, Event: in.Event, Actor: in.Actor, File: in.File, SHA: in.SHA, PullRequest: in.PullRequest, Text: in.Text, ListOptions: in.options()}
+			q := runs.RunQuery{Projects: s.visible(ctx, auth.RunRead, in.Project), Branch: in.Branch, Event: in.Event, Actor: in.Actor, File: in.File, SHA: in.SHA, PullRequest: in.PullRequest, Text: in.Text, ListOptions: in.options()}
 			for _, st := range in.Status {
 				q.Status = append(q.Status, runs.Status(st))
 			}
@@ -75,6 +75,7 @@ func (s *Server) runs() {
 			id := identity(ctx)
 			started, err := s.o.Runs.Trigger(ctx, runs.Trigger{
 				Project: in.Project, Event: "manual", Ref: in.Body.Ref, File: in.Body.File, Inputs: in.Body.Inputs, Actor: id.Actor, ActorName: id.Display, Account: id.Account,
+				Delivery: delivery(ctx),
 			})
 			return &answer[*runs.Started]{started}, err
 		})
@@ -156,8 +157,12 @@ func (s *Server) runs() {
 		})
 	handle(s, operation{id: "get-overview", method: http.MethodGet, path: "/api/v1/overview", tag: "Server", scope: onList, action: auth.RunRead, summary: "What is red, what runs, and what waits for me"},
 		func(ctx context.Context, _ *none) (*answer[*runs.Overview], error) {
-			o, err := s.o.Runs.Overview(ctx, s.o.Auth.ReadableProjects(identity(ctx)))
-			return &answer[*runs.Overview]{o}, err
+			o, err := s.o.Runs.Overview(ctx, s.visible(ctx, auth.RunRead, nil))
+			if err != nil {
+				return nil, err
+			}
+			o.Waiting = slices.DeleteFunc(o.Waiting, func(a runs.Approval) bool { return !s.o.Auth.Allowed(identity(ctx), auth.ApprovalRead, a.Project) })
+			return &answer[*runs.Overview]{o}, nil
 		})
 }
 
@@ -185,7 +190,7 @@ func (s *Server) approvals() {
 			Run     string   `query:"run" maxLength:"32"`
 			Status  []string `query:"status,explode" maxItems:"16" enum:"waiting,success,failure,cancelled"`
 		}) (*answer[jobs.Page[runs.Approval]], error) {
-			q := runs.ApprovalQuery{Projects: s.visible(ctx, in.Project), Run: in.Run, ListOptions: in.options()}
+			q := runs.ApprovalQuery{Projects: s.visible(ctx, auth.ApprovalRead, in.Project), Run: in.Run, ListOptions: in.options()}
 			for _, st := range in.Status {
 				q.Status = append(q.Status, runs.Status(st))
 			}

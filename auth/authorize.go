@@ -74,8 +74,12 @@ func (s *Service) Permissions(id *Identity) map[string][]Action {
 }
 
 // ReadableProjects returns the IDs of the projects that an identity may read, sorted; nil: all of them. An empty list is not nil.
-func (s *Service) ReadableProjects(id *Identity) []string {
-	if s.Allowed(id, ProjectRead, AllProjects) {
+func (s *Service) ReadableProjects(id *Identity) []string { return s.ProjectsFor(id, ProjectRead) }
+
+// ProjectsFor is ReadableProjects for any action of projects. Only the projects that the identity's grants or its token name are looked
+// at where it may not do the action in all.
+func (s *Service) ProjectsFor(id *Identity, action Action) []string {
+	if s.Allowed(id, action, AllProjects) {
 		return nil
 	}
 	out := []string{}
@@ -83,11 +87,21 @@ func (s *Service) ReadableProjects(id *Identity) []string {
 		return out
 	}
 	for _, p := range named(id) {
-		if s.Allowed(id, ProjectRead, p) {
+		if s.Allowed(id, action, p) {
 			out = append(out, p)
 		}
 	}
 	return out
+}
+
+// Covers reports whether an identity's scopes leave an action to it, wherever it may do it. Only tokens have scopes.
+func (s *Service) Covers(id *Identity, action Action) bool {
+	if id == nil || id.Kind != KindToken {
+		return id != nil
+	}
+	whole := *id
+	whole.Grants, whole.Projects = []Grant{{Project: AllProjects, Role: Admin}}, nil
+	return s.Allowed(&whole, action, AllProjects)
 }
 
 // named are the projects that an identity's grants or restrictions name, sorted.
