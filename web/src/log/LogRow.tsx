@@ -24,7 +24,7 @@ interface StepProps {
 
 export const StepRow = memo(function StepRow({ top, step, number, lines, folded, toggle }: StepProps) {
   return (
-    <div className={classes.step} style={{ transform: `translateY(${top}px)` }} role="row">
+    <div className={classes.step} style={{ transform: `translateY(${top}px)` }}>
       <button type="button" className={classes.stepButton} onClick={() => toggle(number)} aria-expanded={!folded} tabIndex={-1}>
         {folded ? <IconChevronRight size={15} /> : <IconChevronDown size={15} />}
         {step && <StatusIcon status={step.status} size={15} />}
@@ -56,7 +56,7 @@ interface LineProps {
 export const LineRow = memo(function LineRow(p: LineProps) {
   const { line, n } = p;
   return (
-    <div className={classes.line} style={{ transform: `translateY(${p.top}px)` }} role="row" data-marked={p.marked || undefined} data-cursor={p.cursor || undefined} data-match={p.match === 'no' ? undefined : p.match} data-notice={line?.i || undefined} data-group={line?.g}>
+    <div className={classes.line} style={{ transform: `translateY(${p.top}px)` }} data-marked={p.marked || undefined} data-cursor={p.cursor || undefined} data-match={p.match === 'no' ? undefined : p.match} data-notice={line?.i || undefined} data-group={line?.g}>
       <a className={classes.number} href={`#L${n}`} tabIndex={-1} aria-label={`Line ${n}`} onClick={(e) => { e.preventDefault(); p.pick(n, e.shiftKey); }}>{n}</a>
       {p.times && <span className={classes.time}>{lineTime(line?.t ?? null)}</span>}
       {p.fold !== null && (

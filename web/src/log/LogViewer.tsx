@@ -238,7 +238,7 @@ export default function LogViewer({ job, source, ref }: { job: Job; source: stri
         folded={folds.steps.size > 0} onFold={foldSteps} onCopy={() => void copy()} copies={copied ? copied.to - copied.from + 1 : 0} />
       {pages.error !== null && <div className={classes.warn}><ProblemAlert error={pages.error} retry={() => pages.want(lineAt(scroll.seen.first), lineAt(scroll.seen.last))} /></div>}
       <div className={classes.frame}>
-        <div ref={scroll.element} className={classes.scroll} tabIndex={0} role="grid" aria-label="Log" aria-rowcount={rows.count} data-total={pages.total}>
+        <div ref={scroll.element} className={classes.scroll} tabIndex={0} role="region" aria-label="Lines of the log" data-total={pages.total}>
           <div className={classes.space} style={{ height: scroll.height, minWidth: width || undefined }}>
             {drawnRows.map((r) => {
               const top = r.index * rowHeight - scroll.offset;

@@ -81,7 +81,7 @@ export function ApprovalCard({ approval: a, withRun = true }: { approval: Approv
         <div className={classes.form}>
           <Textarea aria-label="Comment" placeholder="Comment, kept with the decision" autosize minRows={1} maxRows={5} value={comment} onChange={(e) => setComment(e.currentTarget.value)} style={{ flex: 1, minWidth: 180 }} maxLength={2000} />
           <Group gap={6}>
-            <Button size="sm" color="teal.8" loading={busy === 'yes'} disabled={busy !== null} onClick={() => void decide(true)}>Approve</Button>
+            <Button size="sm" color="teal.9" loading={busy === 'yes'} disabled={busy !== null} onClick={() => void decide(true)}>Approve</Button>
             <Button size="sm" variant="default" loading={busy === 'no'} disabled={busy !== null} onClick={() => void decide(false)}>Reject</Button>
           </Group>
         </div>

@@ -24,7 +24,7 @@ export function statusWord(s: Status, cancelling = false): string {
 
 export function StatusIcon({ status, size = 16, label }: { status: Status; size?: number; label?: string }) {
   return (
-    <svg className={classes.icon} data-status={status} width={size} height={size} viewBox="0 0 16 16" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" strokeLinejoin="round" role="img" aria-label={label ?? words[status]}>
+    <svg className={classes.icon} data-status={status} width={size} height={size} viewBox="0 0 16 16" stroke="currentColor" strokeWidth="1.8" strokeLinecap="round" strokeLinejoin="round" {...(label === '' ? { 'aria-hidden': true } : { role: 'img', 'aria-label': label ?? words[status] })}>
       {shapes[status]}
     </svg>
   );

@@ -52,7 +52,7 @@ function Content({ o }: { o: t.Overview }) {
         </Section>
       )}
       {active.length > 0 && <Section title="Now"><RunList runs={active} /></Section>}
-      <Section title="Recent" actions={<Link to="/runs">All runs</Link>}><RunList runs={recent} /></Section>
+      {recent.length > 0 && <Section title="Recent" actions={<Link to="/runs">All runs</Link>}><RunList runs={recent} /></Section>}
     </>
   );
 }
