@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -125,15 +126,16 @@ func (s *Server) events() {
 					return nil, err
 				}
 			}
-			filter, id := in.EventFilter, identity(ctx)
-			return s.stream(func(st *stream) error { return s.tail(st, id, filter, after) }), nil
+			filter := in.EventFilter
+			return s.stream(func(st *stream) error { return s.tail(st, filter, after) }), nil
 		})
 }
 
 // tail sends events until the reader goes. What may be read is asked again for each batch: grants and projects change.
-func (s *Server) tail(st *stream, id *auth.Identity, f EventFilter, after int64) error {
+func (s *Server) tail(st *stream, f EventFilter, after int64) error {
 	woken, stop := s.o.DB.Watch()
 	defer stop()
+	var seen atomic.Int64
 	news := make(chan struct{}, 1)
 	done := make(chan struct{})
 	defer close(done)
@@ -147,7 +149,7 @@ func (s *Server) tail(st *stream, id *auth.Identity, f EventFilter, after int64)
 			case <-woken:
 			case <-tick.C:
 				last, err := s.o.DB.LastEvent(st.ctx)
-				if err != nil || last <= after {
+				if err != nil || last <= seen.Load() {
 					continue
 				}
 			}
@@ -157,8 +159,8 @@ func (s *Server) tail(st *stream, id *auth.Identity, f EventFilter, after int64)
 			}
 		}
 	}()
-	ctx := context.WithValue(st.ctx, identityKey{}, id)
 	for {
+		ctx := context.WithValue(st.ctx, identityKey{}, st.id)
 		// What is not for this reader must be passed over, too, or it would be read again and again.
 		last, err := s.o.DB.LastEvent(ctx)
 		if err != nil {
@@ -177,9 +179,13 @@ func (s *Server) tail(st *stream, id *auth.Identity, f EventFilter, after int64)
 			after = list[i].Seq
 		}
 		if len(list) == q.Limit {
+			if err := st.check(); err != nil {
+				return err
+			}
 			continue
 		}
 		after = max(after, last)
+		seen.Store(after)
 		if err := st.wait(news); err != nil {
 			return err
 		}

@@ -119,7 +119,11 @@ func (s *Server) follow(st *stream, job string, from int64) error {
 		}
 		switch {
 		case from <= p.Total:
-			continue // there is more already
+			// There is more already.
+			if err := st.check(); err != nil {
+				return err
+			}
+			continue
 		case p.Complete:
 			return st.send("end", 0, map[string]int64{"total": p.Total})
 		}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/gantry-ops/gantry/auth"
 )
 
 const (
@@ -28,8 +30,11 @@ type stream struct {
 	ctx     context.Context
 	w       http.ResponseWriter
 	control *http.ResponseController
+	// id is the reader, as check has found it: its grants change.
+	id      *auth.Identity
 	checked time.Time
-	check   func() error
+	// check looks at the reader's credentials again where that is due.
+	check func() error
 }
 
 var errSignedOut = errors.New("the credentials hold no longer")
@@ -43,7 +48,7 @@ func (s *Server) stream(run func(*stream) error) *huma.StreamResponse {
 		h.Set("Content-Type", "text/event-stream")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Accel-Buffering", "no")
-		st := &stream{ctx: r.Context(), w: w, control: http.NewResponseController(w), checked: s.o.Now()}
+		st := &stream{ctx: r.Context(), w: w, control: http.NewResponseController(w), id: identity(hc.Context()), checked: s.o.Now()}
 		st.check = func() error {
 			if s.o.Now().Sub(st.checked) < recheck {
 				return nil
@@ -56,6 +61,7 @@ func (s *Server) stream(run func(*stream) error) *huma.StreamResponse {
 			if err != nil {
 				return errors.Join(errSignedOut, err)
 			}
+			st.id = id
 			return nil
 		}
 		w.WriteHeader(http.StatusOK)
