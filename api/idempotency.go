@@ -207,5 +207,8 @@ func (c *copier) Write(b []byte) (int, error) {
 	return c.ResponseWriter.Write(b)
 }
 
+// SetReadDeadline keeps the connection from a deadline for the body, which is read already: it would end the request instead.
+func (c *copier) SetReadDeadline(time.Time) error { return nil }
+
 // Unwrap serves http.ResponseController.
 func (c *copier) Unwrap() http.ResponseWriter { return c.ResponseWriter }

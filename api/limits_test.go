@@ -96,3 +96,26 @@ func TestSlowBody(t *testing.T) {
 		})
 	}
 }
+
+// TestSlowWork sees that the time for a body is not the time for the work: a repository may take long to fetch.
+func TestSlowWork(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes longer than a body may take")
+	}
+	t.Parallel()
+	w := newWorld(t)
+	w.project("shop")
+	token := w.admin()
+	w.tree.slow = make(chan struct{})
+	released := time.AfterFunc(bodyTimeout+time.Second, func() { close(w.tree.slow) })
+	t.Cleanup(func() { released.Stop() })
+	for _, header := range []map[string]string{nil, {"Idempotency-Key": "slow"}} {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			r, err := w.try(t.Context(), request{method: "POST", path: "/api/v1/projects/shop/runs", token: token, body: `{}`, header: header})
+			if err != nil || r.status != http.StatusCreated {
+				t.Errorf("answered %v, %v", r, err)
+			}
+		})
+	}
+}

@@ -118,6 +118,10 @@ func handle[I, O any](s *Server, op operation, h func(context.Context, *I) (*O, 
 	o.Errors = slices.Compact(o.Errors)
 	huma.Register(s.api, o, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
+		// The time for writing begins now: work, such as the fetching of a repository, may take longer.
+		if hurry, ok := ctx.Value(hurryKey{}).(func()); ok {
+			hurry()
+		}
 		if err != nil {
 			return nil, s.problem(ctx, err)
 		}
@@ -129,6 +133,9 @@ func handle[I, O any](s *Server, op operation, h func(context.Context, *I) (*O, 
 }
 
 type identityKey struct{}
+
+// hurryKey is what begins the time in which an answer has to be written.
+type hurryKey struct{}
 
 // identity is who makes the request; nil in public operations.
 func identity(ctx context.Context) *auth.Identity {
@@ -169,7 +176,7 @@ func (s *Server) guard(ctx huma.Context, next func(huma.Context)) {
 	}
 	if !op.slow {
 		// Streams have no end of their own; everything else does.
-		_ = http.NewResponseController(w).SetWriteDeadline(s.o.Now().Add(time.Minute))
+		ctx = huma.WithValue(ctx, hurryKey{}, func() { _ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) })
 	}
 	if key := r.Header.Get("Idempotency-Key"); key != "" && op.once {
 		s.keys.serve(s, ctx, op, key, next)

@@ -91,6 +91,7 @@ const (
 	maxHookBody  = 25 << 20
 	maxBatchBody = 8 << 20
 	bodyTimeout  = 15 * time.Second
+	writeTimeout = time.Minute
 	// hooksAtATime bounds the webhooks that are worked on; a storm of more is told to come again.
 	hooksAtATime = 16
 )

@@ -50,6 +50,8 @@ type tree struct {
 	workflow string
 	// fails, where set, is what asking for files ends with.
 	fails error
+	// slow, where set, is waited for before files are given.
+	slow chan struct{}
 }
 
 const treeSHA = "1111111111111111111111111111111111111111"
@@ -73,9 +75,16 @@ func (t *tree) Heads(context.Context, *runs.Project) (map[string]string, string,
 }
 
 // Snapshot implements [runs.Sources].
-func (t *tree) Snapshot(_ context.Context, p *runs.Project, ref string) (*runs.Snapshot, func(), error) {
+func (t *tree) Snapshot(ctx context.Context, p *runs.Project, ref string) (*runs.Snapshot, func(), error) {
 	if _, err := t.get(); err != nil {
 		return nil, nil, err
+	}
+	if t.slow != nil {
+		select {
+		case <-t.slow:
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
 	}
 	if !slices.Contains([]string{"", "main", "refs/heads/main", treeSHA}, ref) {
 		return nil, nil, &runs.InvalidError{Field: "ref", Value: ref, Message: "the repository has no such branch, tag or commit"}
