@@ -55,6 +55,8 @@ type server struct {
 	machines *machines
 	places   *places
 	handler  http.Handler
+	// certificate is nil without TLS.
+	certificate *certificate
 	// kill, when closed, ends all jobs at once.
 	kill chan struct{}
 	// serving: work is taken; false while starting and stopping.
@@ -73,6 +75,13 @@ func openServer(ctx context.Context, o *serverOptions, log *slog.Logger) (s *ser
 	}()
 	if err := os.MkdirAll(o.data, 0o700); err != nil {
 		return s, fmt.Errorf("make the data folder: %w", err)
+	}
+	if o.tlsCert != "" {
+		if s.certificate, err = loadCertificate(o.tlsCert, o.tlsKey); err != nil {
+			return s, err
+		}
+		s.certificate.renewed = func() { log.Info("took up the renewed certificate", "file", o.tlsCert) }
+		s.certificate.refused = func(err error) { log.Warn("the changed certificate is not used", "error", err) }
 	}
 	owner := rand.Text()
 	// The address first: who has the lock is remembered as the folder's last owner, also where it could not start.
@@ -218,6 +227,7 @@ func (s *server) openRuns(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.closers = append(s.closers, s.runs.Close)
 	// What jobs leave on this machine is in the data folder, so that two servers here do not take each other's for a dead one's.
 	s.machines = newMachines(machineOptions{cache: cache, work: filepath.Join(s.o.data, "work"), images: images, docker: s.o.executor.value == "docker"})
 	s.closers = append(s.closers, s.machines.close)
@@ -248,8 +258,9 @@ func (s *server) run(ctx context.Context) error {
 	}
 	failed.Go(func() {
 		var err error
-		if s.o.tlsCert != "" {
-			err = web.ServeTLS(s.listener, s.o.tlsCert, s.o.tlsKey)
+		if s.certificate != nil {
+			web.TLSConfig.GetCertificate = s.certificate.get
+			err = web.ServeTLS(s.listener, "", "")
 		} else {
 			err = web.Serve(s.listener)
 		}
