@@ -21,6 +21,9 @@ var measurements = []measurement{
 	{"log", hundredMegabytes},
 	{"plan", parseAndPlan},
 	{"serve", startAndIdle},
+	{"reads", reads},
+	{"drain", drained},
+	{"follow", followed},
 }
 
 const (

@@ -12,7 +12,7 @@ import (
 // Figure is one line of the table.
 type Figure struct {
 	Name string `json:"name"`
-	// Unit of the values: "ms", "s" or "MB".
+	// Unit of the values: "ms", "s", "MB", "/s" or "%".
 	Unit string `json:"unit"`
 	// Values by contender.
 	Values map[string]float64 `json:"values"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -54,7 +55,9 @@ type server struct {
 	url string
 	// took is the time from its start to the first good answer of /readyz.
 	took time.Duration
-	end  func()
+	// out is what it prints behind that.
+	out *bufio.Reader
+	end func()
 }
 
 // serve starts a server on an empty folder and a free port, and returns when it is ready.
@@ -83,12 +86,12 @@ func (b *bench) serve(ctx context.Context) (*server, error) {
 		cancel()
 		return nil, err
 	}
-	s := &server{cmd: cmd, end: cancel}
+	s := &server{cmd: cmd, out: bufio.NewReader(out), end: cancel}
 	fail := func(err error) (*server, error) {
 		said, _ := os.ReadFile(log.Name())
 		return nil, fmt.Errorf("%w; the server said:\n%s", errors.Join(err, s.stop()), said)
 	}
-	line, err := bufio.NewReader(out).ReadString('\n')
+	line, err := s.out.ReadString('\n')
 	if err != nil {
 		return fail(fmt.Errorf("read where the server is: %w", err))
 	}
@@ -138,6 +141,30 @@ func (s *server) stop() error {
 		return fmt.Errorf("stop the server: %w", err)
 	}
 	return nil
+}
+
+// cpu returns the processor's time that the server itself has had, without what it has started, see proc_pid_stat(5); 0 where
+// there is none.
+func (s *server) cpu() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// The name of the program is in parentheses and may have spaces.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const user, system = 14 - 3, 15 - 3
+	if len(fields) <= system {
+		return 0
+	}
+	var ticks int64
+	for _, f := range []string{fields[user], fields[system]} {
+		n, err := strconv.ParseInt(f, 10, 64)
+		if err != nil {
+			return 0
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100) // USER_HZ, the same on all of Linux's common machines
 }
 
 // readStatus reads a figure in bytes from a process's status, see proc_pid_status(5); 0 where there is none.
