@@ -27,6 +27,8 @@ type Mirror struct {
 	mu sync.Mutex
 	// used counts who works with a commit's files.
 	used map[string]int
+	// next are the recordings of folders that have not begun yet.
+	next map[string]*recording
 }
 
 // keptTrees is how many commits' files stay that nobody works with.

@@ -16,69 +16,142 @@ import (
 // its branch. Neither the folder nor a repository that it belongs to is touched. Files that the folder's .gitignore names are left out,
 // and repositories within it are recorded as submodules are, by their commit alone. The same files give the same commit again;
 // others give one after it, so that what changed can be told. Author and message are those of the folder's own HEAD where it has one.
+// Calls that come while another one records share the next recording: it begins after all of them.
 func (m *Mirror) RecordFolder(ctx context.Context, dir string) (commit, branch string, err error) {
 	fail := func(err error) (string, string, error) {
 		return "", "", fmt.Errorf("record the files of %s: %w", dir, withRoom(err, m.dir))
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
 		return fail(err)
 	}
+	r, leave := m.join(ctx, abs)
+	defer leave()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return fail(context.Cause(ctx))
+	}
+	if r.err != nil {
+		return fail(r.err)
+	}
+	return r.commit, r.branch, nil
+}
+
+// recording is one look at a folder, for all who have asked for it before it began.
+type recording struct {
+	// waiting counts them; Mirror.mu guards it.
+	waiting int
+	done    chan struct{}
+	cancel  context.CancelFunc
+
+	commit, branch string
+	err            error
+}
+
+// join returns the folder's recording that has not begun yet. It goes on until it is done, or until all who wait for it have left.
+func (m *Mirror) join(ctx context.Context, dir string) (r *recording, leave func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r = m.next[dir]; r == nil {
+		r = &recording{done: make(chan struct{})}
+		if m.next == nil {
+			m.next = map[string]*recording{}
+		}
+		m.next[dir] = r
+		// It is for all of them, not for the first alone.
+		shared, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		r.cancel = cancel
+		go func() {
+			defer close(r.done)
+			defer cancel()
+			r.commit, r.branch, r.err = m.record(shared, dir, r)
+		}()
+	}
+	r.waiting++
+	return r, func() {
+		m.mu.Lock()
+		r.waiting--
+		last := r.waiting == 0
+		if last {
+			m.begun(dir, r)
+		}
+		m.mu.Unlock()
+		if last {
+			r.cancel()
+			<-r.done // nothing of it goes on behind the caller's back
+		}
+	}
+}
+
+// begun has later calls wait for another recording. Mirror.mu must be held.
+func (m *Mirror) begun(dir string, r *recording) {
+	if m.next[dir] == r {
+		delete(m.next, dir)
+	}
+}
+
+// record is one look at a folder, which begins when the lock is there.
+func (m *Mirror) record(ctx context.Context, dir string, r *recording) (commit, branch string, err error) {
+	unlock, err := m.lock(ctx)
+	m.mu.Lock()
+	m.begun(dir, r)
+	m.mu.Unlock()
+	if err != nil {
+		return "", "", err
+	}
+	defer unlock()
 	if err := isFolder(dir); err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	l, err := OpenLocal(ctx, dir)
 	if err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	branch = l.Branch
 	if branch == "" {
 		branch = "main"
 	}
-	unlock, err := m.lock(ctx)
-	if err != nil {
-		return fail(err)
-	}
-	defer unlock()
 	if err := m.init(ctx, len(l.Commit) == 64); err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	// The index remembers what was seen, so that the next time only what has changed is read. The lock is ours: one of git's own was
 	// left by a process that is gone.
 	index := filepath.Join(m.dir, "index")
 	if err := os.Remove(index + ".lock"); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fail(err)
+		return "", "", err
 	}
 	g := git{dir: dir, env: []string{"GIT_INDEX_FILE=" + index}}
 	with := []string{"--git-dir=" + m.repository(), "--work-tree=" + dir, "-c", "core.bare=false", "-c", "core.autocrlf=false", "-c", "advice.addEmbeddedRepo=false"}
 	if _, err := g.run(ctx, append(with, "add", "--all", "--", ".")...); err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	out, err := g.run(ctx, append(with, "write-tree")...)
 	if err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	tree := text(out)
 	ref := "refs/remotes/origin/" + branch
 	parent, err := resolve(ctx, git{dir: m.repository()}, ref)
 	if err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	if parent != "" {
 		if out, err = m.git(ctx, "rev-parse", "--verify", parent+"^{tree}"); err != nil {
-			return fail(err)
+			return "", "", err
 		}
 		if text(out) == tree {
 			return parent, branch, nil
 		}
 	}
 	if commit, err = m.commitTree(ctx, l, tree, parent); err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	if _, err := m.git(ctx, "update-ref", ref, commit); err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	if _, err := m.git(ctx, "symbolic-ref", "refs/remotes/origin/HEAD", ref); err != nil {
-		return fail(err)
+		return "", "", err
 	}
 	return commit, branch, nil
 }
