@@ -97,11 +97,11 @@ const tableHead = `# Who may call which operation: for a thing of the project sh
 # operation needs; other is such a token that is for another project alone. The roles are viewer, developer, releaser, auditor, admin.
 `
 
-// TestAuthorization calls every operation as everybody.
+// TestAuthorization calls every operation as everybody. The table is a golden file, and the documentation has what it says of roles.
 func TestAuthorization(t *testing.T) {
 	s := newShop(t)
 	all := s.callers()
-	var b strings.Builder
+	var b, roles strings.Builder
 	b.WriteString(tableHead + "\n")
 	groups, names, last := "", "", ""
 	for _, c := range all {
@@ -116,22 +116,53 @@ func TestAuthorization(t *testing.T) {
 		groups += group
 		names += fmt.Sprintf("%-6s", c.name)
 	}
-	line := func(a, b, c string) string {
-		return strings.TrimRight(fmt.Sprintf("%-20s %-16s %s", a, b, c), " ") + "\n"
-	}
+	line := func(a, b, c string) string { return strings.TrimRight(fmt.Sprintf("%-20s %-16s %s", a, b, c), " ") + "\n" }
 	b.WriteString(line("", "", groups) + line("operation", "needs", names))
+	roles.WriteString("| operation | | needs | viewer | developer | releaser | auditor | admin |\n|---|---|---|---|---|---|---|---|\n")
 	for _, c := range s.calls() {
 		row := ""
+		outcomes := map[string]string{}
 		for _, who := range all {
 			got := s.outcome(c, who.header(c))
 			row += fmt.Sprintf("%-6s", got)
+			outcomes[who.group+" "+who.name] = got
 			if err := c.mustNot(who, got); err != nil {
 				t.Errorf("%s as %s %s: %v", c.id, who.name, who.group, err)
 			}
 		}
 		b.WriteString(line(c.id, string(c.action), row))
+		roles.WriteString(c.row(outcomes))
 	}
 	golden(t, "authorization.txt", []byte(b.String()))
+	generated(t, "roles", roles.String())
+}
+
+// row is what the documentation says of who may call an operation.
+func (c call) row(outcomes map[string]string) string {
+	needs := "`" + string(c.action) + "`"
+	if c.action == "" {
+		needs = ""
+	}
+	out := fmt.Sprintf("| `%s` | %s `%s` | %s |", c.id, c.method, strings.TrimPrefix(c.path, "/api/v1"), needs)
+	switch {
+	case outcomes[" anon"] == "yes":
+		return out + " everybody | | | | |\n"
+	case outcomes[" runner"] == "yes":
+		return out + " runners | | | | |\n"
+	case outcomes[" none"] == "yes" && c.scope != onList:
+		return out + " everybody who has signed in | | | | |\n"
+	}
+	for _, role := range auth.Roles() {
+		switch {
+		case outcomes["on the project "+short[role]] == "yes":
+			out += " ✓ |"
+		case outcomes["on the server "+short[role]] == "yes":
+			out += " server |"
+		default:
+			out += " |"
+		}
+	}
+	return out + "\n"
 }
 
 // mustNot says what is wrong with an outcome whatever the table has.

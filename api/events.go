@@ -106,7 +106,7 @@ func (s *Server) events() {
 			}
 			return &answer[jobs.Page[store.Event]]{p}, err
 		})
-	handle(s, operation{id: "stream-events", method: http.MethodGet, path: "/api/v1/events/stream", tag: tag, scope: onList, action: auth.EventRead, slow: true, summary: "Events as they happen",
+	handle(s, operation{id: "stream-events", method: http.MethodGet, path: "/api/v1/events/stream", tag: tag, scope: onList, action: auth.EventRead, slow: true, media: map[int]string{200: "text/event-stream"}, summary: "Events as they happen",
 		description: "Server-sent events, each called by its type and numbered by its seq. Last-Event-ID, or after, goes on behind that event; without either the stream begins now."},
 		func(ctx context.Context, in *struct {
 			EventFilter

@@ -57,7 +57,7 @@ func (s *Server) logs() {
 			m, err := s.o.Runs.SearchLog(ctx, in.Job, pattern, in.From, in.Limit)
 			return &answer[*jobs.LogMatches]{m}, err
 		})
-	handle(s, operation{id: "download-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/raw", tag: tag, scope: onJob, action: auth.RunRead, slow: true, summary: "The whole log as text"},
+	handle(s, operation{id: "download-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/raw", tag: tag, scope: onJob, action: auth.RunRead, slow: true, media: map[int]string{200: "text/plain; charset=utf-8"}, summary: "The whole log as text"},
 		func(ctx context.Context, in *struct {
 			OfJob
 			Timestamps bool `query:"timestamps"`
@@ -76,7 +76,7 @@ func (s *Server) logs() {
 				}
 			}}, nil
 		})
-	handle(s, operation{id: "follow-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/follow", tag: tag, scope: onJob, action: auth.RunRead, slow: true, summary: "A log as it comes",
+	handle(s, operation{id: "follow-log", method: http.MethodGet, path: "/api/v1/jobs/{job}/log/follow", tag: tag, scope: onJob, action: auth.RunRead, slow: true, media: map[int]string{200: "text/event-stream"}, summary: "A log as it comes",
 		description: "Server-sent events: \"lines\" with the lines and the total so far, numbered by the last line; \"end\" when there will be no more. Last-Event-ID goes on behind that line."},
 		func(ctx context.Context, in *struct {
 			OfJob

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -47,11 +49,45 @@ type operation struct {
 	body int64
 	// slow: the request's body may take long (a stream).
 	slow bool
-	// raw: the body is JSON that the operation reads itself.
+	// raw: the body is of the media type takes, and the operation reads it itself.
 	raw bool
 	// once: a repeated Idempotency-Key gives the first answer again.
 	once   bool
 	errors []int
+	// media describes answers that huma does not see, by their statuses; takes is the media type of such a body of a request.
+	media map[int]string
+	takes string
+}
+
+// binary are bytes that are no text.
+var binary = &huma.Schema{Type: huma.TypeString, Format: "binary"}
+
+// describe completes what huma knows of an operation's bodies.
+func (op *operation) describe(o *huma.Operation) {
+	for status, kind := range op.media {
+		if o.Responses == nil {
+			o.Responses = map[string]*huma.Response{}
+		}
+		resp := &huma.Response{Description: http.StatusText(status)}
+		if kind != "" {
+			resp.Content = map[string]*huma.MediaType{kind: {Schema: schemaOf(kind)}}
+		}
+		o.Responses[strconv.Itoa(status)] = resp
+	}
+	if op.takes != "" {
+		o.RequestBody = &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{op.takes: {Schema: schemaOf(op.takes)}}}
+	}
+}
+
+// schemaOf is what there is to say of a media type's content.
+func schemaOf(kind string) *huma.Schema {
+	switch {
+	case strings.HasPrefix(kind, "text/"):
+		return &huma.Schema{Type: huma.TypeString}
+	case kind == "application/json":
+		return &huma.Schema{Type: huma.TypeObject}
+	}
+	return binary
 }
 
 // readOf is the action that lets somebody know that a thing of the scope exists.
@@ -116,6 +152,13 @@ func handle[I, O any](s *Server, op operation, h func(context.Context, *I) (*O, 
 	}
 	slices.Sort(o.Errors)
 	o.Errors = slices.Compact(o.Errors)
+	if op.once {
+		o.Parameters = append(o.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header", Schema: &huma.Schema{Type: huma.TypeString},
+			Description: fmt.Sprintf("The same request with the same key is answered as it was the first time, for %v. At most %d bytes.", keyLife, keyLimit),
+		})
+	}
+	op.describe(&o)
 	huma.Register(s.api, o, func(ctx context.Context, in *I) (*O, error) {
 		out, err := h(ctx, in)
 		// The time for writing begins now: work, such as the fetching of a repository, may take longer.
@@ -130,6 +173,10 @@ func handle[I, O any](s *Server, op operation, h func(context.Context, *I) (*O, 
 		}
 		return out, nil
 	})
+	if op.raw {
+		// huma takes what an operation reads itself for bytes.
+		described(s.OpenAPI(), &op).RequestBody.Content[op.takes].Schema = schemaOf(op.takes)
+	}
 }
 
 type identityKey struct{}

@@ -116,7 +116,7 @@ func (s *Server) runs() {
 			list, err := s.o.Runs.Artifacts(ctx, in.Run)
 			return listOf(list), err
 		})
-	handle(s, operation{id: "download-artifact", method: http.MethodGet, path: "/api/v1/runs/{run}/artifacts/{name}", tag: tag, scope: onRun, action: auth.RunRead, slow: true, summary: "Download an artifact", description: "A zip archive; ranges are served."},
+	handle(s, operation{id: "download-artifact", method: http.MethodGet, path: "/api/v1/runs/{run}/artifacts/{name}", tag: tag, scope: onRun, action: auth.RunRead, slow: true, media: map[int]string{200: "application/zip", 206: "application/zip", 304: ""}, summary: "Download an artifact", description: "A zip archive; ranges are served."},
 		func(ctx context.Context, in *struct {
 			OfRun
 			Name string `path:"name" maxLength:"256"`
@@ -137,11 +137,11 @@ func (s *Server) runs() {
 	handle(s, operation{id: "cancel-run", method: http.MethodPost, path: "/api/v1/runs/{run}/cancel", tag: tag, scope: onRun, action: auth.RunCancel, status: http.StatusAccepted, summary: "Ask a run to stop"},
 		func(ctx context.Context, in *struct {
 			OfRun
-			Body struct {
+			Body *struct {
 				Kill bool `json:"kill,omitempty" doc:"End everything at once; nothing cleans up."`
-			} `required:"false"`
+			}
 		}) (*answer[*runs.Run], error) {
-			r, err := s.o.Runs.Cancel(ctx, by(identity(ctx)), in.Run, in.Body.Kill)
+			r, err := s.o.Runs.Cancel(ctx, by(identity(ctx)), in.Run, in.Body != nil && in.Body.Kill)
 			return &answer[*runs.Run]{r}, err
 		})
 	handle(s, operation{id: "rerun-run", method: http.MethodPost, path: "/api/v1/runs/{run}/rerun", tag: tag, scope: onRun, action: auth.RunRerun, status: http.StatusAccepted, once: true, summary: "Run an ended run again"},

@@ -36,7 +36,7 @@ func (s *Server) mine(ctx context.Context, ref jobs.TaskRef) error {
 func (s *Server) worker() {
 	const tag = "Runner protocol"
 	handle(s, operation{id: "claim-job", method: http.MethodPost, path: "/api/v1/worker/claim", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true,
-		summary: "Take a job", description: "Waits for one; 204 where there was none. A job whose answer does not arrive comes back to the queue."},
+		media: map[int]string{200: "application/json", 204: ""}, summary: "Take a job", description: "Waits for one; 204 where there was none. A job whose answer does not arrive comes back to the queue."},
 		func(ctx context.Context, in *struct {
 			Body struct {
 				Worker struct {
@@ -79,7 +79,7 @@ func (s *Server) worker() {
 			c, err := s.o.Runs.Renew(ctx, in.ref())
 			return &answer[jobs.Control]{c}, err
 		})
-	handle(s, operation{id: "report-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/report", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, raw: true, errors: []int{410}, status: http.StatusNoContent,
+	handle(s, operation{id: "report-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/report", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, raw: true, takes: "application/json", errors: []int{410}, status: http.StatusNoContent,
 		summary: "Report what happened in a job", description: "Batches are numbered from 1 without gaps; one that comes again has no effect."},
 		func(ctx context.Context, in *struct {
 			TryOf
@@ -94,7 +94,7 @@ func (s *Server) worker() {
 			}
 			return nil, s.o.Runs.Report(ctx, in.ref(), b)
 		})
-	handle(s, operation{id: "finish-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/finish", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, raw: true, errors: []int{410}, status: http.StatusNoContent, summary: "Record a job's outcome"},
+	handle(s, operation{id: "finish-job", method: http.MethodPost, path: "/api/v1/worker/jobs/{job}/finish", tag: tag, scope: onServer, action: auth.RunnerWork, body: maxBatchBody, raw: true, takes: "application/json", errors: []int{410}, status: http.StatusNoContent, summary: "Record a job's outcome"},
 		func(ctx context.Context, in *struct {
 			TryOf
 			RawBody []byte `contentType:"application/json"`
@@ -112,7 +112,7 @@ func (s *Server) worker() {
 		TryOf
 		Name string `path:"name" maxLength:"256"`
 	}
-	handle(s, operation{id: "put-artifact", method: http.MethodPut, path: "/api/v1/worker/jobs/{job}/artifacts/{name}", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, body: -1, errors: []int{410}, summary: "Store an artifact"},
+	handle(s, operation{id: "put-artifact", method: http.MethodPut, path: "/api/v1/worker/jobs/{job}/artifacts/{name}", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, body: -1, errors: []int{410}, status: http.StatusNoContent, takes: "application/zip", summary: "Store an artifact"},
 		func(ctx context.Context, in *Named) (*huma.StreamResponse, error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
@@ -130,7 +130,7 @@ func (s *Server) worker() {
 				w.WriteHeader(http.StatusNoContent)
 			}}, nil
 		})
-	handle(s, operation{id: "get-job-artifact", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/artifacts/{name}", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, errors: []int{410}, summary: "Read an artifact of the run"},
+	handle(s, operation{id: "get-job-artifact", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/artifacts/{name}", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, errors: []int{410}, media: map[int]string{200: "application/zip"}, summary: "Read an artifact of the run"},
 		func(ctx context.Context, in *Named) (*huma.StreamResponse, error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
@@ -149,7 +149,7 @@ func (s *Server) worker() {
 			list, err := s.o.Runs.ListArtifacts(ctx, in.ref())
 			return listOf(list), err
 		})
-	handle(s, operation{id: "get-job-source", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/source", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, errors: []int{410}, summary: "The repository as a git bundle"},
+	handle(s, operation{id: "get-job-source", method: http.MethodGet, path: "/api/v1/worker/jobs/{job}/source", tag: tag, scope: onServer, action: auth.RunnerWork, slow: true, errors: []int{410}, media: map[int]string{200: "application/x-git-bundle"}, summary: "The repository as a git bundle"},
 		func(ctx context.Context, in *TryOf) (*huma.StreamResponse, error) {
 			if err := s.mine(ctx, in.ref()); err != nil {
 				return nil, err
