@@ -243,7 +243,8 @@ func (c *coordinator) watch(news <-chan struct{}, cancel context.CancelCauseFunc
 			ticked = true
 		}
 		r := &runRow{}
-		if err := c.s.o.DB.NewSelect().Model(r).ColumnExpr(listed).Where("id = ?", c.row.ID).Scan(c.ctx); err == nil {
+		// Every run that goes on asks this each second; the rest of the row is not needed here.
+		if err := c.s.o.DB.NewSelect().Model(r).Column("cancelling", "killing", "cancelled_by").Where("id = ?", c.row.ID).Scan(c.ctx); err == nil {
 			c.heed(r, cancel)
 		}
 		c.yield()
