@@ -223,6 +223,9 @@ func drained(ctx context.Context, b *bench) (figures []Figure, err error) {
 		return nil, err
 	}
 	fmt.Fprintf(b.progress, "%-10s %-8s 1/1\n", "drain", "gantry")
+	if err := l.forgetPeak(); err != nil {
+		return nil, err
+	}
 	before, start := l.cpu(), time.Now()
 	if _, err := l.start(ctx, queued); err != nil {
 		return nil, err
@@ -262,6 +265,9 @@ func followed(ctx context.Context, b *bench) (figures []Figure, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.stop()) }()
+	if err := l.forgetPeak(); err != nil {
+		return nil, err
+	}
 	var rates, costs []float64
 	for round := range b.repeat + 1 {
 		fmt.Fprintf(b.progress, "%-10s %-8s %d/%d\n", "follow", "gantry", round, b.repeat)
