@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -95,8 +96,12 @@ func (s *Server) session() {
 			}
 			return &cookie{*signed.Cookie}, nil
 		})
-	handle(s, operation{id: "sign-out", method: http.MethodDelete, path: "/api/v1/session", tag: tag, scope: signedIn, status: http.StatusNoContent, summary: "End this session"},
+	handle(s, operation{id: "sign-out", method: http.MethodDelete, path: "/api/v1/session", tag: tag, scope: signedIn, status: http.StatusNoContent, summary: "End this session, or revoke the token that this is asked with",
+		description: "A token may not touch other tokens of its account. It may end itself, so that who finds one can make it void."},
 		func(ctx context.Context, _ *none) (*cookie, error) {
+			if id := identity(ctx); id.Kind == "token" {
+				return &cookie{}, s.o.Auth.RevokeToken(ctx, id.Actor, id.Account, strings.TrimPrefix(id.Actor, "token:"))
+			}
 			gone, err := s.o.Auth.Logout(ctx, identity(ctx))
 			if err != nil {
 				return nil, err

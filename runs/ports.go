@@ -56,7 +56,9 @@ type Start struct {
 
 // NotStarted is a pipeline that a trigger does not start.
 type NotStarted struct {
-	File, Name, Reason string
+	File   string `json:"file"`
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
 // Secrets gives values out to jobs.

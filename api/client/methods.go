@@ -302,3 +302,19 @@ func (j *jar) SetCookies(_ *url.URL, cookies []*http.Cookie) { j.cookies = cooki
 
 // Cookies implements http.CookieJar.
 func (j *jar) Cookies(*url.URL) []*http.Cookie { return j.cookies }
+
+// FirstAccount makes the first account of a new server, an administrator, by the token of the one-time link that it prints.
+func FirstAccount(ctx context.Context, o Options, token, name, password string) error {
+	o.Token = ""
+	c, err := New(o)
+	if err != nil {
+		return err
+	}
+	in := map[string]string{"token": token, "name": name, "password": password}
+	return c.do(ctx, call{method: http.MethodPost, path: "/session/link", in: in, header: c.origin("")}, nil)
+}
+
+// SignOut makes the client's own token void.
+func (c *Client) SignOut(ctx context.Context) error {
+	return c.do(ctx, call{method: http.MethodDelete, path: "/session"}, nil)
+}

@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/remote"
 )
 
 // Exit codes, as `gantry --help` and docs/cli.md promise them.
@@ -52,10 +54,16 @@ func run(args []string) int {
 	var exit *exitError
 	if !errors.As(err, &exit) {
 		exit = &exitError{code: exitUsage, err: err}
+		switch {
+		case errors.Is(err, remote.ErrFailed):
+			exit = &exitError{code: exitFailed}
+		case errors.Is(err, context.Canceled):
+			exit = &exitError{code: exitInterrupted}
+		}
 	}
 	if exit.err != nil {
 		fmt.Fprintf(os.Stderr, "gantry: %v\n", exit.err)
-		if errors.As(err, new(usageError)) {
+		if errors.As(err, new(usageError)) || errors.As(err, new(remote.UsageError)) {
 			fmt.Fprintf(os.Stderr, "hint: %s --help shows what it takes\n", cmd.CommandPath())
 		}
 	}

@@ -22,6 +22,7 @@ func isolated(dir string) []string {
 		"HOME=" + filepath.Join(dir, "home"),
 		"XDG_STATE_HOME=" + filepath.Join(dir, "state"),
 		"XDG_CACHE_HOME=" + filepath.Join(dir, "cache"),
+		"XDG_CONFIG_HOME=" + filepath.Join(dir, "config"),
 		"GANTRY_CACHE_DIR=" + filepath.Join(dir, "cache", "gantry"),
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_GLOBAL=" + os.DevNull,
@@ -48,6 +49,6 @@ func TestScripts(t *testing.T) {
 			}
 			return os.MkdirAll(filepath.Join(e.WorkDir, ".user", "home"), 0o755)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "repo": makeRepo, "interrupt": interruptWhen},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "repo": makeRepo, "interrupt": interruptWhen, "server": startServer},
 	})
 }

@@ -1,19 +1,40 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
 
-const rootLong = `Gantry runs the GitHub Actions workflows that a repository already has, unchanged, on this machine.
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/remote"
+)
+
+const rootLong = `Gantry runs the GitHub Actions workflows that a repository already has, unchanged: on this machine by "gantry run", and on pushes,
+schedules and by hand by the server that "gantry up" starts.
 
 Exit codes:
   0    the pipeline succeeded, or the command did what it was asked for
   1    the pipeline failed
-  2    a file, a flag or the machine is not fit to run: nothing was run
+  2    a file, a flag, the machine or a server's refusal kept it from being done
   130  interrupted`
 
 const rootExample = `  gantry run                      run what a push of HEAD starts
   gantry run --job test           run one job and what it needs
   gantry plan                     show what would run, and why the rest would not
-  gantry check                    find mistakes in the workflows`
+  gantry up                       start the server
+  gantry login URL                sign in to a server
+  gantry runs start gateway       start a run there; gantry logs -f gateway follows it`
+
+// The groups of commands in the help text.
+const (
+	groupLocal  = "local"
+	groupServer = "server"
+)
+
+// grouped puts commands under a heading of the help text.
+func grouped(group string, cmds ...*cobra.Command) []*cobra.Command {
+	for _, cmd := range cmds {
+		cmd.GroupID = group
+	}
+	return cmds
+}
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -32,6 +53,16 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newRunCommand(), newPlanCommand(), newCheckCommand(), newUpCommand(), newRunnerCommand(), newDoctorCommand(), newVersionCommand())
+	root.AddGroup(
+		&cobra.Group{ID: groupLocal, Title: "On this machine, without a server:"},
+		&cobra.Group{ID: groupServer, Title: "Be a server, or work for one:"},
+		&cobra.Group{ID: remote.Group, Title: "Speak to a server:"},
+	)
+	root.AddCommand(grouped(groupLocal, newRunCommand(), newPlanCommand(), newCheckCommand())...)
+	root.AddCommand(grouped(groupServer, newUpCommand(), newRunnerCommand(), newDoctorCommand())...)
+	root.AddCommand(remote.Commands(remote.Options{
+		Agent: "gantry/" + currentVersion().Version, IsTerminal: isTerminal, Color: colorful,
+	})...)
+	root.AddCommand(newVersionCommand())
 	return root
 }

@@ -107,7 +107,7 @@ export interface Run {
 
 export interface Started {
   runs: Run[] | null;
-  not_started: { File?: string; Name?: string; Reason?: string; file?: string; name?: string; reason?: string }[] | null;
+  not_started: { file: string; name: string; reason: string }[] | null;
 }
 
 export interface Step {

@@ -26,7 +26,7 @@ export function Runners() {
   return (
     <Page title="Runners" sub="Where jobs run. A job goes to a runner that has all labels of its runs-on." actions={<CanButton action="runner:write" leftSection={<IconPlus size={15} />} onClick={() => setAdding(true)}>Add a runner</CanButton>}>
       <Loaded query={list} rows={3}>
-        {(all) => all.length === 0 ? <Empty title="There is no runner">This server was started without places of its own (<code>--jobs 0</code>). Add a runner on another machine, or jobs stay in the queue.</Empty> : (
+        {(all) => all.length === 0 ? <Empty title="There is no runner">This server was started without places of its own (<code>--runner=false</code>). Add a runner on another machine, or jobs stay in the queue.</Empty> : (
           <div className={table.frame}>
             <table className={table.table}>
               <thead><tr><th>Runner</th><th className={table.hide}>Labels</th><th>Jobs</th><th className={table.hide}>Machine</th><th className={table.right}>Seen</th><th /></tr></thead>

@@ -34,8 +34,7 @@ export function StartRun({ project: p, file: asked, onClose }: { project: Projec
         const s = await change<Started>('POST', `/projects/${seg(p.id)}/runs`, { file: pipeline.file, ref: ref.trim() || undefined, inputs: given }, { once });
         const run = s.runs?.[0];
         if (!run) {
-          const why = s.not_started?.[0];
-          throw new Error(why?.reason ?? why?.Reason ?? 'Nothing was started.');
+          throw new Error(s.not_started?.[0]?.reason ?? 'Nothing was started.');
         }
         for (const queryKey of [['runs'], ['overview']]) void client.invalidateQueries({ queryKey });
         tell(`Run ${run.number} of ${run.pipeline} is on its way`);
