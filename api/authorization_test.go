@@ -116,7 +116,9 @@ func TestAuthorization(t *testing.T) {
 		groups += group
 		names += fmt.Sprintf("%-6s", c.name)
 	}
-	line := func(a, b, c string) string { return strings.TrimRight(fmt.Sprintf("%-20s %-16s %s", a, b, c), " ") + "\n" }
+	line := func(a, b, c string) string {
+		return strings.TrimRight(fmt.Sprintf("%-20s %-16s %s", a, b, c), " ") + "\n"
+	}
 	b.WriteString(line("", "", groups) + line("operation", "needs", names))
 	roles.WriteString("| operation | | needs | viewer | developer | releaser | auditor | admin |\n|---|---|---|---|---|---|---|---|\n")
 	for _, c := range s.calls() {

@@ -210,3 +210,37 @@ func TestForeignJobs(t *testing.T) {
 		}
 	}
 }
+
+// TestPlaces moves a project as who may change it, and not the server.
+func TestPlaces(t *testing.T) {
+	s := newShop(t)
+	releaser := s.account("rel", auth.Grant{Project: "shop", Role: auth.Releaser}, auth.Grant{Project: "other", Role: auth.Admin})
+	put := func(token, source string) *reply {
+		p, err := s.runs.Project(t.Context(), "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.do(request{method: "PUT", path: "/api/v1/projects/shop", token: token, body: fmt.Sprintf(`{"source": %s, "version": %d}`, source, p.Version)})
+	}
+	for source, ok := range map[string]bool{
+		`{"url": "https://example.com/a.git"}`:     true,
+		`{"url": "ssh://git@example.com/a.git"}`:   true,
+		`{"url": "git@example.com:a.git"}`:         true,
+		`{"url": "/srv/other"}`:                    false,
+		`{"url": "./a:b"}`:                         false,
+		`{"url": "other"}`:                         false,
+		`{"url": "c:/other"}`:                      false,
+		`{"url": "file:///srv/other"}`:             false,
+		`{"url": "FILE:///srv/other"}`:             false,
+		`{"url": "/srv/other", "folder": true}`:    false,
+		`{"url": "git@example:a", "folder": true}`: false,
+	} {
+		r := put(releaser, source)
+		if refused := r.status == http.StatusForbidden && r.sort() == "refused"; refused == ok || ok && r.status != http.StatusOK {
+			t.Errorf("%s: answered %s", source, r)
+		}
+	}
+	// Where a project is already, whoever may change it may leave it.
+	put(s.admin(), `{"url": "/srv/shop"}`).into(t, http.StatusOK, nil)
+	put(releaser, `{"url": "/srv/shop", "path": "web"}`).into(t, http.StatusOK, nil)
+}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/runs"
@@ -81,6 +82,9 @@ func (s *Server) projects() {
 				return nil, &jobs.InvalidError{Field: "id", Value: p.ID, Message: "cannot be changed"}
 			}
 			p.ID = in.Project
+			if err := s.mayPlace(ctx, p); err != nil {
+				return nil, err
+			}
 			changed, err := s.o.Runs.UpdateProject(ctx, by(identity(ctx)), p)
 			return &answer[*runs.Project]{changed}, err
 		})
@@ -125,6 +129,30 @@ func (s *Server) projects() {
 			list, err := s.o.Runs.Deliveries(ctx, in.Project)
 			return listOf(list), err
 		})
+}
+
+// mayPlace refuses to move a project to a place on the server's machine, unless the caller may add projects to the server: what else lies
+// there, such as the copies of other projects' repositories, is not a single project's to read.
+func (s *Server) mayPlace(ctx context.Context, p runs.Project) error {
+	if !onMachine(p.Source) {
+		return nil
+	}
+	before, err := s.o.Runs.Project(ctx, p.ID)
+	if err != nil || before.Source.URL == p.Source.URL && before.Source.Folder == p.Source.Folder {
+		return err
+	}
+	return s.o.Auth.Authorize(ctx, identity(ctx), auth.ProjectCreate, auth.AllProjects)
+}
+
+// onMachine reports whether git would read a source from the server's disk, by git-clone(1): what is neither a URL nor HOST:PATH, where
+// the colon comes before any slash and behind more than a drive's letter.
+func onMachine(src runs.Source) bool {
+	scheme, _, isURL := strings.Cut(src.URL, "://")
+	if src.Folder || isURL {
+		return src.Folder || strings.EqualFold(scheme, "file")
+	}
+	host, _, ok := strings.Cut(src.URL, ":")
+	return !ok || len(host) < 2 || strings.ContainsAny(host, `/\`)
 }
 
 // isSet says whether a value was given, and whether it is one.
