@@ -76,6 +76,9 @@ func credentials(address, token string) []string {
 
 func (m *Mirror) repository() string { return filepath.Join(m.dir, "repository.git") }
 
+// tree is where the files of a commit are, if they are.
+func (m *Mirror) tree(commit string) string { return filepath.Join(m.dir, "trees", commit) }
+
 // git runs git on the mirror's repository.
 func (m *Mirror) git(ctx context.Context, args ...string) ([]byte, error) {
 	return git{dir: m.dir, env: m.env}.run(ctx, append([]string{"--git-dir=" + m.repository()}, args...)...)
@@ -147,6 +150,9 @@ func (m *Mirror) Heads(ctx context.Context) (refs map[string]string, defaultBran
 
 // has reports whether a commit is here with all of its files.
 func (m *Mirror) has(ctx context.Context, commit string) bool {
+	if _, err := os.Stat(m.tree(strings.ToLower(commit))); err == nil {
+		return true // they were read from it; git need not be asked for each run
+	}
 	_, err := m.git(ctx, "cat-file", "-e", commit+"^{tree}")
 	return err == nil
 }

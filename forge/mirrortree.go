@@ -67,7 +67,7 @@ func (m *Mirror) Snapshot(ctx context.Context, ref, folder string) (s *MirrorSna
 
 // export returns the folder with a commit's files, made where it is not there.
 func (m *Mirror) export(ctx context.Context, commit string) (string, error) {
-	place := filepath.Join(m.dir, "trees", commit)
+	place := m.tree(commit)
 	now := time.Now()
 	if err := os.Chtimes(place, now, now); err == nil {
 		return filepath.EvalSymlinks(place)
@@ -166,6 +166,12 @@ func (m *Mirror) local(ctx context.Context, commit, ref, tree, folder string) (*
 
 // defaultBranch is what the mirror knows without asking the server.
 func (m *Mirror) defaultBranch(ctx context.Context) string {
+	// The file is read for each run; git knows of other ways to keep it.
+	if data, err := os.ReadFile(filepath.Join(m.repository(), "refs", "remotes", "origin", "HEAD")); err == nil {
+		if branch, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "ref: refs/remotes/origin/"); ok {
+			return branch
+		}
+	}
 	if out, err := m.git(ctx, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"); err == nil {
 		return strings.TrimPrefix(text(out), "refs/remotes/origin/")
 	}
