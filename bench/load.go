@@ -223,9 +223,6 @@ func drained(ctx context.Context, b *bench) (figures []Figure, err error) {
 		return nil, err
 	}
 	fmt.Fprintf(b.progress, "%-10s %-8s 1/1\n", "drain", "gantry")
-	if err := l.forgetPeak(); err != nil {
-		return nil, err
-	}
 	before, start := l.cpu(), time.Now()
 	if _, err := l.start(ctx, queued); err != nil {
 		return nil, err
@@ -240,9 +237,9 @@ func drained(ctx context.Context, b *bench) (figures []Figure, err error) {
 		{Name: "until all have ended", Unit: "s"},
 		{Name: "ended runs", Unit: "/s"},
 		{Name: "the server's CPU for one", Unit: "ms"},
-		{Name: "its peak of memory", Unit: "MB"},
+		{Name: "its memory in the end", Unit: "MB"},
 	}
-	for i, v := range []float64{accepted.Seconds(), took.Seconds(), queued / took.Seconds(), milliseconds(l.cpu()-before) / queued, float64(readPeak(l.cmd.Process.Pid)) / 1e6} {
+	for i, v := range []float64{accepted.Seconds(), took.Seconds(), queued / took.Seconds(), milliseconds(l.cpu()-before) / queued, l.resident()} {
 		values[i].set("gantry", v)
 	}
 	return values, nil
@@ -265,10 +262,7 @@ func followed(ctx context.Context, b *bench) (figures []Figure, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.stop()) }()
-	if err := l.forgetPeak(); err != nil {
-		return nil, err
-	}
-	var rates, costs []float64
+	var rates, costs, resident []float64
 	for round := range b.repeat + 1 {
 		fmt.Fprintf(b.progress, "%-10s %-8s %d/%d\n", "follow", "gantry", round, b.repeat)
 		if err := os.RemoveAll(gate); err != nil {
@@ -281,14 +275,15 @@ func followed(ctx context.Context, b *bench) (figures []Figure, err error) {
 		if round > 0 {
 			rates = append(rates, followers*followedLines/took.Seconds())
 			costs = append(costs, cpu.Seconds()/took.Seconds()*100)
+			resident = append(resident, l.resident())
 		}
 	}
 	values := []Figure{
 		{Name: fmt.Sprintf("lines to %d followers of a log", followers), Unit: "/s"},
 		{Name: "the server's CPU meanwhile", Unit: "%"},
-		{Name: "its peak of memory", Unit: "MB"},
+		{Name: "its memory when all have everything", Unit: "MB"},
 	}
-	for i, v := range []float64{median(rates, same), median(costs, same), float64(readPeak(l.cmd.Process.Pid)) / 1e6} {
+	for i, v := range []float64{median(rates, same), median(costs, same), median(resident, same)} {
 		values[i].set("gantry", v)
 	}
 	return values, nil

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -168,15 +167,8 @@ func (s *server) cpu() time.Duration {
 	return time.Duration(ticks) * (time.Second / 100) // USER_HZ, the same on all of Linux's common machines
 }
 
-// forgetPeak has the largest resident set counted anew, see proc_pid_clear_refs(5): a sign-in takes tens of megabytes for a moment,
-// which would hide what is measured behind it.
-func (s *server) forgetPeak() error {
-	err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", s.cmd.Process.Pid), []byte("5"), 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
+// resident is the server's memory now, in megabytes. The peak would be that of the sign-in, which hashes a password.
+func (s *server) resident() float64 { return float64(readStatus(s.cmd.Process.Pid, "VmRSS:")) / 1e6 }
 
 // readStatus reads a figure in bytes from a process's status, see proc_pid_status(5); 0 where there is none.
 func readStatus(pid int, name string) int64 {
