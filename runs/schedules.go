@@ -45,11 +45,18 @@ func (s *Service) refresh(ctx context.Context, l *engine.Lease) (time.Duration, 
 		return 0, fmt.Errorf("read the schedules of %s: %w", p.ID, err)
 	}
 	err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		// The project first and then the work on it, as triggers have it, or the two would wait for each other.
+		if _, err := lockProject(ctx, tx, p.ID); err != nil {
+			return err
+		}
 		if err := l.Guard(ctx, tx); err != nil {
 			return err
 		}
 		return s.setSchedules(ctx, tx, p, list, main)
 	})
+	if errors.Is(err, ErrNotFound) {
+		return done, nil
+	}
 	if err != nil {
 		return 0, err
 	}
