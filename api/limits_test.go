@@ -106,8 +106,7 @@ func TestSlowWork(t *testing.T) {
 	w := newWorld(t)
 	w.project("shop")
 	token := w.admin()
-	w.tree.slow = make(chan struct{})
-	released := time.AfterFunc(bodyTimeout+time.Second, func() { close(w.tree.slow) })
+	released := time.AfterFunc(bodyTimeout+time.Second, w.tree.hold())
 	t.Cleanup(func() { released.Stop() })
 	for _, header := range []map[string]string{nil, {"Idempotency-Key": "slow"}} {
 		t.Run("", func(t *testing.T) {

@@ -122,8 +122,12 @@ func (s *Server) takeHook(w http.ResponseWriter, r *http.Request) (*hookAnswer, 
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Minute))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxHookBody))
-	if err != nil {
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
 		return nil, newProblem(http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("a delivery has at most %d bytes", maxHookBody))
+	case err != nil:
+		return nil, newProblem(http.StatusRequestTimeout, "invalid", "the delivery did not arrive whole", Place{Location: "body", Message: "must arrive whole and in time"})
 	}
 	project, err := s.o.Runs.Project(ctx, r.PathValue("project"))
 	if errors.Is(err, runs.ErrNotFound) {
@@ -146,6 +150,9 @@ func (s *Server) takeHook(w http.ResponseWriter, r *http.Request) (*hookAnswer, 
 			return nil, refusedSignature
 		}
 		return nil, newProblem(status, "invalid", err.Error(), Place{Location: "body", Message: err.Error()})
+	}
+	if !isText(delivery) {
+		return nil, newProblem(http.StatusBadRequest, "invalid", "the delivery's ID "+notText, Place{Location: "header", Message: notText})
 	}
 	key := project.Forge.Kind + ":" + delivery
 	if delivery != "" {

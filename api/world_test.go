@@ -44,7 +44,7 @@ const twoJobs = simple + "  deploy: {runs-on: x, environment: live, steps: [{run
 // simple is a pipeline of one job that a push or a person starts.
 const simple = "on: {push: {}, workflow_dispatch: {}}\njobs:\n  build: {runs-on: x, steps: [{run: \"true\"}]}\n"
 
-// tree is a dummy of sources and formats: one commit with one workflow.
+// tree is a dummy of sources and formats: one workflow, in every commit.
 type tree struct {
 	mu       sync.Mutex
 	workflow string
@@ -68,6 +68,15 @@ func (t *tree) fail(err error) {
 	t.fails = err
 }
 
+// hold has files wait until release is called.
+func (t *tree) hold() (release func()) {
+	slow := make(chan struct{})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.slow = slow
+	return sync.OnceFunc(func() { close(slow) })
+}
+
 // Heads implements [runs.Sources].
 func (t *tree) Heads(context.Context, *runs.Project) (map[string]string, string, error) {
 	_, err := t.get()
@@ -79,19 +88,26 @@ func (t *tree) Snapshot(ctx context.Context, p *runs.Project, ref string) (*runs
 	if _, err := t.get(); err != nil {
 		return nil, nil, err
 	}
-	if t.slow != nil {
+	t.mu.Lock()
+	slow := t.slow
+	t.mu.Unlock()
+	if slow != nil {
 		select {
-		case <-t.slow:
+		case <-slow:
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		}
 	}
-	if !slices.Contains([]string{"", "main", "refs/heads/main", treeSHA}, ref) {
+	sha := treeSHA
+	switch {
+	case len(ref) == len(treeSHA):
+		sha = ref // all commits are alike
+	case !slices.Contains([]string{"", "main", "refs/heads/main"}, ref):
 		return nil, nil, &runs.InvalidError{Field: "ref", Value: ref, Message: "the repository has no such branch, tag or commit"}
 	}
 	return &runs.Snapshot{
-		Dir: treeSHA, Repository: pipeline.Repository{Owner: "acme", Name: p.ID, DefaultBranch: "main"},
-		Change: pipeline.Change{SHA: treeSHA, Ref: "refs/heads/main", Message: "Change things"},
+		Dir: sha, Repository: pipeline.Repository{Owner: "acme", Name: p.ID, DefaultBranch: "main"},
+		Change: pipeline.Change{SHA: sha, Ref: "refs/heads/main", Message: "Change things"},
 	}, func() {}, nil
 }
 
