@@ -371,7 +371,8 @@ func (s *server) one(started *runs.Started) string {
 // await waits until a condition on the run holds.
 func (s *server) await(id string, what string, ok func(*runs.Run) bool) *runs.Run {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	// Far more than it takes: the machine may be busy with other tests.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	var last *runs.Run
 	for {
