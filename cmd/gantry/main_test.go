@@ -49,6 +49,8 @@ func TestScripts(t *testing.T) {
 			}
 			return os.MkdirAll(filepath.Join(e.WorkDir, ".user", "home"), 0o755)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exitcode": exitCode, "repo": makeRepo, "interrupt": interruptWhen, "server": startServer},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exitcode": exitCode, "repo": makeRepo, "interrupt": interruptWhen, "server": startServer, "put": putJSON, "until": until,
+		},
 	})
 }

@@ -3,9 +3,12 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"io"
+	"net/http"
 	"os/exec"
 	"regexp"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -37,9 +40,9 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(cmd.Start())
 	ts.Defer(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		patience := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+		kill := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
-		patience.Stop()
+		kill.Stop()
 		ts.Logf("the server's log:\n%s", log.String())
 	})
 	in := bufio.NewScanner(out)
@@ -54,6 +57,49 @@ func startServer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("the server has ended:\n%s", log.String())
+}
+
+// patience is how long a script waits for what it expects of a server.
+const patience = 2 * time.Minute
+
+// until runs a command again and again until what it writes matches: until REGEXP COMMAND [ARG...].
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until REGEXP COMMAND [ARG...]")
+	}
+	want, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("it never wrote what matches %s", want)
+}
+
+// putJSON asks the server with the token of the last sign-in, for what the command line has no verb: put PATH FILE.
+func putJSON(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: put PATH FILE")
+	}
+	var kept struct {
+		Current string
+		Servers map[string]struct{ Token string }
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(".user/config/gantry/logins.json")), &kept))
+	req, err := http.NewRequest(http.MethodPut, kept.Current+"/api/v1"+args[0], strings.NewReader(ts.ReadFile(args[1])))
+	ts.Check(err)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+kept.Servers[kept.Current].Token)
+	res, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	if res.StatusCode/100 != 2 {
+		ts.Fatalf("put %s: %s: %s", args[0], res.Status, b)
+	}
 }
 
 // lockedBuffer is written by a process while a test reads it.

@@ -46,13 +46,12 @@ func (r *remote) decideCommand(approve bool) *cobra.Command {
 				return err
 			}
 			return t.show(cmd.OutOrStdout(), a, func(w io.Writer) error {
-				given := 0
-				for _, d := range a.Decisions {
-					if d.Approve {
-						given++
-					}
+				text := ""
+				if approve {
+					given := len(slices.DeleteFunc(slices.Clone(a.Decisions), func(d runs.Decision) bool { return !d.Approve }))
+					text = fmt.Sprintf(", %d of %d", given, a.Required)
 				}
-				_, err := fmt.Fprintf(w, "%s %s of run %s: %d of %d, %s\n", done, first(a.Environment, a.JobName), a.Run, given, a.Required, a.Status)
+				_, err := fmt.Fprintf(w, "%s %s of run %s%s\n", done, first(a.Environment, a.JobName), a.Run, text)
 				return err
 			})
 		}),
