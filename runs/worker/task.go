@@ -32,6 +32,8 @@ type task struct {
 	mu sync.Mutex
 	// asked: the queue has asked for the cancellation; stopped: the worker was stopped and has interrupted it.
 	asked, stopped bool
+	// ending: the queue is being told of the end, so that it may refuse a renewal that comes behind it.
+	ending bool
 }
 
 // run runs a job from its claim to its end.
@@ -97,7 +99,12 @@ func (t *task) renew() {
 			wait = every
 			t.obey(c)
 		case gone(err):
-			t.lose(err)
+			t.mu.Lock()
+			ending := t.ending
+			t.mu.Unlock()
+			if !ending { // otherwise the call that tells of the end learns whether it still counts
+				t.lose(err)
+			}
 			return
 		default:
 			wait = min(every, time.Second)
@@ -242,6 +249,9 @@ func (t *task) deliver(stop context.Context, outcome runner.Outcome) {
 		return
 	}
 	end.Batches = t.report.last()
+	t.mu.Lock()
+	t.ending = true
+	t.mu.Unlock()
 	err := persist(ctx, t.Log, t.TaskRef, "finish", func(bool) {}, func(ctx context.Context) error { return t.Queue.Finish(ctx, t.TaskRef, end) })
 	if err != nil {
 		t.Log.Warn("the end of a job was not delivered", "job", t.Job, "error", err)

@@ -28,6 +28,9 @@ type queue struct {
 	fenced  bool
 	control jobs.Control
 	slow    time.Duration
+	// thinks is how long the answer to the end takes once it is written; a renewal meanwhile is refused. cut: nobody waited for it.
+	thinks time.Duration
+	cut    bool
 
 	seq       int64
 	items     []jobs.Item
@@ -74,6 +77,9 @@ func (q *queue) Renew(context.Context, jobs.TaskRef) (jobs.Control, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.renewed++
+	if len(q.ends) > 0 {
+		return jobs.Control{}, jobs.ErrFenced
+	}
 	return q.control, q.state()
 }
 
@@ -103,7 +109,7 @@ func (q *queue) Report(_ context.Context, _ jobs.TaskRef, b jobs.Batch) error {
 	return nil
 }
 
-func (q *queue) Finish(_ context.Context, _ jobs.TaskRef, end jobs.TaskEnd) error {
+func (q *queue) Finish(ctx context.Context, _ jobs.TaskRef, end jobs.TaskEnd) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.state(); err != nil {
@@ -113,6 +119,15 @@ func (q *queue) Finish(_ context.Context, _ jobs.TaskRef, end jobs.TaskEnd) erro
 		return fmt.Errorf("%w: %d batches of %d", jobs.ErrConflict, q.seq, end.Batches)
 	}
 	q.ends = append(q.ends, end)
+	if q.thinks > 0 {
+		q.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-time.After(q.thinks):
+		}
+		q.mu.Lock()
+		q.cut = ctx.Err() != nil
+	}
 	return nil
 }
 
@@ -369,6 +384,19 @@ func TestFenced(t *testing.T) {
 		}
 		if len(q.ended()) != 0 || q.seq != before {
 			t.Error("a fenced worker went on reporting")
+		}
+	})
+}
+
+// What is refused because the job has just ended here is no loss.
+func TestRenewedBehindTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{thinks: time.Minute}
+		b := start(t, q, hold(time.Second))
+		time.Sleep(2 * time.Minute)
+		b.finish(t)
+		if len(q.ended()) != 1 || q.renewed == 0 || q.cut {
+			t.Errorf("%d ends, %d renewals; the end was cut off: %v", len(q.ended()), q.renewed, q.cut)
 		}
 	})
 }
