@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -130,14 +131,15 @@ type logWriter struct {
 	prefixes bool
 }
 
-// escapes are the sequences that a terminal is spoken to by (ECMA-48): CSI, OSC and the single ones.
-var escapes = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\^_])")
+// escapes is all that a terminal obeys (ECMA-48): CSI, the strings (OSC, DCS and their like), the single sequences, and what is left of
+// control characters, so that a sequence that is not ended is not ended by a later line either. A tab is text.
+var escapes = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|[\\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-OQ-WYZ\\\\])|[\x00-\x08\x0a-\x1f\x7f\u0080-\u009f]")
 
 // kept are those of them that only colour.
 var kept = regexp.MustCompile("^\x1b\\[[0-9;:]*m$")
 
 func (w *logWriter) text(line string) string {
-	if !strings.Contains(line, "\x1b") {
+	if !strings.ContainsFunc(line, unicode.IsControl) {
 		return line
 	}
 	return escapes.ReplaceAllStringFunc(line, func(s string) string {
@@ -173,7 +175,7 @@ func (w *logWriter) lines(job *jobs.Job, list []jobs.LogLine) error {
 			b.WriteString(l.Time.UTC().Format("2006-01-02T15:04:05.000Z "))
 		}
 		if w.prefixes {
-			fmt.Fprintf(&b, "[%s] ", job.Name)
+			fmt.Fprintf(&b, "[%s] ", oneLine(job.Name))
 		}
 		if l.Group == "begin" {
 			b.WriteString("▼ ")

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/store"
@@ -28,7 +29,7 @@ func rows(w io.Writer, list ...[]string) error {
 
 // oneLine keeps what others have written from breaking a table, or from speaking to the terminal.
 func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == ' ' }), " ")
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == ' ' }), " ")
 }
 
 func short(s string, n int) string {
