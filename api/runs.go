@@ -131,7 +131,7 @@ func (s *Server) runs() {
 				w.Header().Set("Content-Type", "application/zip")
 				w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": a.Name + ".zip"}))
 				w.Header().Set("ETag", fmt.Sprintf("%q", a.Digest))
-				http.ServeContent(w, r, "", a.CreatedAt.Time, content)
+				http.ServeContent(&inProblems{ResponseWriter: w}, r, "", a.CreatedAt.Time, content)
 			}}, nil
 		})
 	handle(s, operation{id: "cancel-run", method: http.MethodPost, path: "/api/v1/runs/{run}/cancel", tag: tag, scope: onRun, action: auth.RunCancel, status: http.StatusAccepted, summary: "Ask a run to stop"},
