@@ -41,9 +41,10 @@ var house = []room{
 		why:       "cmd wires the rooms together; what it needs a larger library for belongs in one of them",
 	},
 	{
-		dir:   "bench",
-		rooms: []string{"pipeline", "pipeline/githubactions"},
-		why:   "bench measures the binary from outside, and the parser and planner in-process",
+		dir:       "bench",
+		rooms:     []string{"pipeline", "pipeline/githubactions"},
+		libraries: []string{"golang.org/x/sync"},
+		why:       "bench measures the binary from outside, and the parser and planner in-process",
 	},
 	{
 		dir:       "soak",
