@@ -13,6 +13,7 @@ import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { Empty, Section } from '../../parts/Page';
 import { tell } from '../../parts/Problem';
+import { RowActions } from '../../parts/RowActions';
 import table from '../../parts/table.module.css';
 
 const fresh: Environment = { project: '', name: '', approvals: 1, approvers: [], not_starter: true, wait_minutes: 0, refs: [], expire_hours: 0, updated_at: null };
@@ -37,10 +38,7 @@ export function Environments({ project: p }: { project: Project }) {
                   <tr key={e.name}>
                     <td className={table.name}>{e.name}</td>
                     <td>{rules(e).map((r) => <div key={r}>{r}</div>)}</td>
-                    <td className={table.right} style={{ whiteSpace: 'nowrap' }}>
-                      <CanButton action="project:write" project={p.id} variant="subtle" size="compact-xs" onClick={() => setEdit(e)}>Change</CanButton>
-                      <CanButton action="project:write" project={p.id} variant="subtle" color="red" size="compact-xs" onClick={() => setGone(e)}>Remove</CanButton>
-                    </td>
+                    <RowActions action="project:write" project={p.id} change="Change" onChange={() => setEdit(e)} onRemove={() => setGone(e)} />
                   </tr>
                 ))}
               </tbody>

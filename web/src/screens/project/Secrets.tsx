@@ -13,6 +13,7 @@ import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { Empty, Section } from '../../parts/Page';
 import { tell } from '../../parts/Problem';
+import { RowActions } from '../../parts/RowActions';
 import table from '../../parts/table.module.css';
 import { Ago } from '../../parts/Time';
 import { EnvironmentField } from './EnvironmentField';
@@ -39,10 +40,7 @@ export function Secrets({ project: p }: { project: Project }) {
                     <td>{s.environment || <span className="dim">all</span>}</td>
                     <td className={`${table.hide} num`}>{s.version}</td>
                     <td className={`${table.hide} dim`}><Ago at={s.updated_at} /> by {actorName(s.updated_by)}</td>
-                    <td className={table.right} style={{ whiteSpace: 'nowrap' }}>
-                      <CanButton action="secret:write" project={p.id} variant="subtle" size="compact-xs" onClick={() => setEdit(s)}>Replace</CanButton>
-                      <CanButton action="secret:write" project={p.id} variant="subtle" color="red" size="compact-xs" onClick={() => setGone(s)}>Remove</CanButton>
-                    </td>
+                    <RowActions action="secret:write" project={p.id} change="Replace" onChange={() => setEdit(s)} onRemove={() => setGone(s)} />
                   </tr>
                 ))}
               </tbody>

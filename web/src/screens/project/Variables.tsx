@@ -11,6 +11,7 @@ import { Confirm } from '../../parts/Confirm';
 import { FormDialog } from '../../parts/FormDialog';
 import { Loaded } from '../../parts/Loaded';
 import { Empty, Section } from '../../parts/Page';
+import { RowActions } from '../../parts/RowActions';
 import table from '../../parts/table.module.css';
 import { Ago } from '../../parts/Time';
 import { EnvironmentField } from './EnvironmentField';
@@ -37,10 +38,7 @@ export function Variables({ project: p }: { project: Project }) {
                     <td className="mono" style={{ overflowWrap: 'anywhere' }}>{v.value}</td>
                     <td className={table.hide}>{v.environment || <span className="dim">all</span>}</td>
                     <td className={`${table.hide} dim`}><Ago at={v.updated_at} /></td>
-                    <td className={table.right} style={{ whiteSpace: 'nowrap' }}>
-                      <CanButton action="project:write" project={p.id} variant="subtle" size="compact-xs" onClick={() => setEdit(v)}>Change</CanButton>
-                      <CanButton action="project:write" project={p.id} variant="subtle" color="red" size="compact-xs" onClick={() => setGone(v)}>Remove</CanButton>
-                    </td>
+                    <RowActions action="project:write" project={p.id} change="Change" onChange={() => setEdit(v)} onRemove={() => setGone(v)} />
                   </tr>
                 ))}
               </tbody>
