@@ -4,6 +4,7 @@
 //
 //	go run ./soak -gantry bin/gantry -rounds 200
 //	go run ./soak -gantry bin/gantry -rounds 200 -db postgres://… -servers 2
+//	go run ./soak -gantry bin/gantry -faults -db postgres://…
 //
 // It sees gantry from outside: the binary, its HTTP API, and nothing else. The seed is printed; with the same one the same moments are
 // chosen, as far as the machine repeats itself.
@@ -33,6 +34,12 @@ type options struct {
 	// settle is how long the runs may take to end after the last kill.
 	settle time.Duration
 	keep   bool
+	faults bool
+	// only is a part of the names of the faults that are tried; empty: all.
+	only string
+	// place is where the servers' folders are; empty: in the world's. flags are given to them.
+	place string
+	flags []string
 }
 
 func main() {
@@ -45,11 +52,17 @@ func main() {
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "what the moments are chosen by")
 	flag.DurationVar(&o.longest, "longest", 1500*time.Millisecond, "how long a server lives at most once it is ready")
 	flag.DurationVar(&o.settle, "settle", 3*time.Minute, "how long the runs may take to end after the last kill")
+	flag.BoolVar(&o.faults, "faults", false, "in place of kills: a full disk, a database that goes away, webhook storms, slow readers, a runner cut off")
+	flag.StringVar(&o.only, "only", "", "with -faults: only those whose names have this part")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	do := run
+	if o.faults {
+		do = runFaults
+	}
+	if err := do(ctx, o); err != nil {
 		log.Fatalf("soak: %v", err)
 	}
 }

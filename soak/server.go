@@ -24,6 +24,8 @@ type server struct {
 	address string
 	// keyFile is another server's key; empty: its own.
 	keyFile string
+	// flags are given to gantry up as they are.
+	flags []string
 
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -49,7 +51,7 @@ var linkPattern = regexp.MustCompile(`https?://\S+#token=\S+`)
 
 // start starts the process and waits until it is ready.
 func (s *server) start(ctx context.Context) error {
-	args := []string{"up", "--data", filepath.Join(s.dir, "data"), "--listen", s.address}
+	args := append([]string{"up", "--data", filepath.Join(s.dir, "data"), "--listen", s.address}, s.flags...)
 	cmd := exec.Command(s.o.gantry, args...)
 	cmd.Env = append(os.Environ(), "GANTRY_CACHE_DIR="+filepath.Join(s.dir, "cache"), "XDG_STATE_HOME="+filepath.Join(s.dir, "state"))
 	if s.o.db != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,10 +68,11 @@ func newWorld(ctx context.Context, o options, dir string) (*world, error) {
 		}
 	}
 	for n := range o.servers {
-		s, err := newServer(o, filepath.Join(dir, fmt.Sprintf("server%d", n+1)))
+		s, err := newServer(o, filepath.Join(cmp.Or(o.place, dir), fmt.Sprintf("server%d", n+1)))
 		if err != nil {
 			return nil, err
 		}
+		s.flags = o.flags
 		if n > 0 {
 			// All servers of a database have the key that secrets are encrypted for.
 			s.keyFile = filepath.Join(w.servers[0].dir, "data", "secrets.key")
@@ -150,19 +152,7 @@ func (w *world) round(ctx context.Context, random *rand.Rand) error {
 // ask asks for a run. What is acknowledged has to be there in the end; what is not may be or not, but not twice.
 func (w *world) ask(ctx context.Context, address string) {
 	w.asked++
-	var started struct {
-		Runs []struct {
-			ID string `json:"id"`
-		} `json:"runs"`
-	}
-	err := w.client.do(ctx, http.MethodPost, address, "/api/v1/projects/soak/runs", map[string]any{"file": ".github/workflows/soak.yml"}, &started,
-		"Idempotency-Key", fmt.Sprintf("ask-%d", w.asked))
-	if err != nil {
-		return // it was being killed
-	}
-	for _, r := range started.Runs {
-		w.acknowledged = append(w.acknowledged, r.ID)
-	}
+	_, _ = w.post(ctx, address, w.asked) // it was being killed
 }
 
 // stop ends all servers.
@@ -172,4 +162,53 @@ func (w *world) stop() error {
 		errs = append(errs, s.stop())
 	}
 	return errors.Join(errs...)
+}
+
+// post asks for a run by a number of its own, so that asking twice starts it once. It returns the run's ID.
+func (w *world) post(ctx context.Context, address string, number int) (string, error) {
+	var started struct {
+		Runs []struct {
+			ID string `json:"id"`
+		} `json:"runs"`
+	}
+	err := w.client.do(ctx, http.MethodPost, address, "/api/v1/projects/soak/runs", map[string]any{"file": ".github/workflows/soak.yml"}, &started,
+		"Idempotency-Key", fmt.Sprintf("ask-%d", number))
+	if err != nil {
+		return "", err
+	}
+	if len(started.Runs) != 1 {
+		return "", fmt.Errorf("one run was asked for, and %d were started", len(started.Runs))
+	}
+	w.acknowledged = append(w.acknowledged, started.Runs[0].ID)
+	return started.Runs[0].ID, nil
+}
+
+// mustAsk asks for runs that have to be taken.
+func (w *world) mustAsk(ctx context.Context, n int) error {
+	for range n {
+		w.asked++
+		if _, err := w.post(ctx, w.servers[0].address, w.asked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wait waits until all runs have ended, and returns them by their IDs.
+func (w *world) wait(ctx context.Context) (map[string]runRow, error) {
+	address := w.servers[0].address
+	out := map[string]runRow{}
+	err := until(ctx, w.o.settle, "the end of all runs", func() bool {
+		rows, err := all[runRow](ctx, w.client, address, "/api/v1/runs?project=soak")
+		if err != nil {
+			return false
+		}
+		for _, r := range rows {
+			if out[r.ID] = r; !ended(r.Status) {
+				return false
+			}
+		}
+		return true
+	})
+	return out, err
 }
