@@ -124,6 +124,11 @@ func TestWebhook(t *testing.T) {
 		if n := w.countRuns(); n != 1 {
 			t.Errorf("there are %d runs, not 1", n)
 		}
+		// The first that was refused is told of at once, the others are counted.
+		refused, err := db.Events(t.Context(), store.EventQuery{Types: []string{"delivery.refused"}, Projects: []string{"shop"}})
+		if err != nil || len(refused) != 1 || !strings.Contains(string(refused[0].Data), `"reason": "signature"`) && !strings.Contains(string(refused[0].Data), `"reason":"signature"`) {
+			t.Errorf("the refusals are told of as %v, %v", refused, err)
+		}
 		if r := w.do(request{method: "POST", path: "/hooks/shop", body: spaces(maxHookBody + 1)}); checkProblem(r) != nil || r.status != http.StatusRequestEntityTooLarge {
 			t.Errorf("a large delivery was answered %s", r)
 		}

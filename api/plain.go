@@ -146,6 +146,7 @@ func (s *Server) takeHook(w http.ResponseWriter, r *http.Request) (*hookAnswer, 
 		case 0:
 			return nil, s.problem(ctx, err)
 		case http.StatusUnauthorized:
+			s.o.Auth.RefusedDelivery(ctx, s.o.Auth.Client(r), project.ID, err)
 			s.o.Log.Warn("a webhook was refused", "project", project.ID, "error", err)
 			return nil, refusedSignature
 		}

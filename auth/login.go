@@ -15,6 +15,11 @@ func (s *Service) refused(ctx context.Context, from Client, e store.Event, reaso
 	s.refusals.record(ctx, e, refusal{Reason: reason, Address: from.text(), Detail: detail})
 }
 
+// RefusedDelivery records that a webhook for a project was not signed as it has to be. Like other refusals, floods of them are counted.
+func (s *Service) RefusedDelivery(ctx context.Context, from Client, project string, why error) {
+	s.refused(ctx, from, store.Event{Type: eventDeliveryRefused, Actor: anonymous, Project: project}, "signature", why.Error())
+}
+
 // attempt takes one for an account from a client, and records when there is none left. Attempts from where the account has signed in
 // before are counted apart: an attacker who locks an account elsewhere does not lock its owner out.
 func (s *Service) attempt(ctx context.Context, from Client, account string) (*attempt, error) {

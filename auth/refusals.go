@@ -14,21 +14,23 @@ import (
 
 // Types of the room's events. Their subject is an account's name, a token's or runner's ID; of access.refused the action.
 const (
-	eventLogin          = "login.succeeded"
-	eventLogout         = "login.ended"
-	eventLoginRefused   = "login.refused"
-	eventLink           = "login.link"
-	eventAccessRefused  = "access.refused"
-	eventAccountCreated = "account.created"
-	eventAccountChanged = "account.changed"
-	eventAccountDeleted = "account.deleted"
-	eventPassword       = "account.password"
-	eventGrantGiven     = "grant.given"
-	eventGrantTaken     = "grant.taken"
-	eventTokenCreated   = "token.created"
-	eventTokenRevoked   = "token.revoked"
-	eventRunnerToken    = "runner.token"
-	eventRunnerRevoked  = "runner.revoked"
+	eventLogin         = "login.succeeded"
+	eventLogout        = "login.ended"
+	eventLoginRefused  = "login.refused"
+	eventLink          = "login.link"
+	eventAccessRefused = "access.refused"
+	// eventDeliveryRefused is the same type as the runs' own: those are about deliveries that were signed.
+	eventDeliveryRefused = "delivery.refused"
+	eventAccountCreated  = "account.created"
+	eventAccountChanged  = "account.changed"
+	eventAccountDeleted  = "account.deleted"
+	eventPassword        = "account.password"
+	eventGrantGiven      = "grant.given"
+	eventGrantTaken      = "grant.taken"
+	eventTokenCreated    = "token.created"
+	eventTokenRevoked    = "token.revoked"
+	eventRunnerToken     = "runner.token"
+	eventRunnerRevoked   = "runner.revoked"
 )
 
 // anonymous is the actor of events about somebody who proved to be nobody.
