@@ -18,6 +18,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/gantry-ops/gantry/web"
 )
 
 const upLong = `Up starts the server: it runs the pipelines of its projects on pushes, schedules and by hand, keeps their history and logs, and
@@ -211,6 +213,9 @@ func (o *serverOptions) up(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "gantry is at %s\n", s.url)
+	if !web.Built() {
+		s.log.Warn("this binary has no UI: build it by make ui, and then gantry by make build; the API and the command line work")
+	}
 	if link, err := s.firstLink(ctx); err != nil {
 		return errors.Join(err, s.close())
 	} else if link != "" {
