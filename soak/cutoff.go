@@ -32,7 +32,7 @@ func runnerCutOff(ctx context.Context, o options, dir string) (_ string, err err
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return "", err
 	}
-	// Each try says who it is by where it works, and goes on when it is told to.
+	// Each try says whose it is, and goes on when it is told to.
 	text := fmt.Sprintf(`name: far
 on: workflow_dispatch
 jobs:
@@ -40,10 +40,9 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - run: |
-          case "$GITHUB_WORKSPACE" in */cache-cut/*) me=cut;; *) me=other;; esac
-          echo "begun by $me"; touch '%[1]s/begun-'$me
-          while [ ! -e '%[1]s/go' ]; do echo "at work on $me"; sleep 0.1; done
-          echo "done by $me"
+          echo "begun by $RUNNER_NAME"; touch "%[1]s/begun-$RUNNER_NAME"
+          while [ ! -e '%[1]s/go' ]; do echo "at work on $RUNNER_NAME"; sleep 0.1; done
+          echo "done by $RUNNER_NAME"
 `, dir)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		return "", err

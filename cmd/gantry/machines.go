@@ -18,6 +18,8 @@ import (
 
 // machineOptions say where the jobs of this process run.
 type machineOptions struct {
+	// name is what jobs see as the runner's; empty: the host's.
+	name string
 	// cache is the folder for what can be made again.
 	cache string
 	// work is the folder of the jobs' work copies; empty: in the cache.
@@ -45,7 +47,7 @@ type machines struct {
 func newMachines(o machineOptions) *machines {
 	m := &machines{o: o, caches: storage.OpenCaches(filepath.Join(o.cache, "caches"), 0, nil)}
 	m.engine = sync.OnceValues(func() (*docker.Engine, error) {
-		e, err := docker.New(context.Background(), docker.Options{Root: filepath.Join(o.cache, "docker"), Image: o.images[""], Images: o.images})
+		e, err := docker.New(context.Background(), docker.Options{Name: o.name, Root: filepath.Join(o.cache, "docker"), Image: o.images[""], Images: o.images})
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.opened = e
@@ -53,7 +55,7 @@ func newMachines(o machineOptions) *machines {
 	})
 	m.host = sync.OnceValues(func() (*host.Executor, error) {
 		return host.New(host.Options{
-			Root: cmp.Or(o.work, filepath.Join(o.cache, "work")), Tools: filepath.Join(o.cache, "tools"), PassEnv: o.passEnv, IgnoreContainers: true,
+			Name: o.name, Root: cmp.Or(o.work, filepath.Join(o.cache, "work")), Tools: filepath.Join(o.cache, "tools"), PassEnv: o.passEnv, IgnoreContainers: true,
 		})
 	})
 	return m

@@ -128,18 +128,17 @@ func (o *runnerOptions) run(ctx context.Context) error {
 		return err
 	}
 	remote := forge.Cache{Dir: filepath.Join(cache, "repositories"), BaseURL: cmp.Or(o.actionsURL, defaultActionsURL)}
-	m := newMachines(machineOptions{cache: cache, images: images, docker: o.executor.value == "docker"})
+	host, _ := os.Hostname()
+	name := cmp.Or(o.name, host, "runner")
+	m := newMachines(machineOptions{name: name, cache: cache, images: images, docker: o.executor.value == "docker"})
 	p := &places{machines: m, formats: &formats{remote: &remote}, remote: remote, local: fromQueue(queue, filepath.Join(cache, "mirrors"))}
 	log := (&serverOptions{logFormat: o.logFormat}).logger(os.Stderr)
-	host, _ := os.Hostname()
-
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	kill, ended := make(chan struct{}), make(chan error, 1)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	name := cmp.Or(o.name, host, "runner")
 	go func() {
 		ended <- worker.Run(ctx, worker.Options{
 			// Who it is the server knows by the token.

@@ -29,6 +29,8 @@ var ErrUnreachable = errors.New("cannot reach the Docker engine")
 
 // Options configure an [Engine]. The zero value is ready to use.
 type Options struct {
+	// Name is what jobs see as the runner's; empty: the host's.
+	Name string
 	// Host is the engine's address, such as "unix:///var/run/docker.sock"; empty: DOCKER_HOST, or else the platform's default.
 	Host string
 	// Root is the folder for the jobs' folders. The engine must be able to mount it. Empty: a folder of the user's below the

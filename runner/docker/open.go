@@ -122,7 +122,9 @@ func (w *workspace) open(ctx context.Context, spec runner.JobSpec, asked *pipeli
 	}
 	w.machine = pipeline.Machine{OS: "Linux", Arch: arch, Name: "docker", Labels: slices.Clone(spec.RunsOn), Workspace: w.layout.work,
 		Temp: inTemp, Tools: inTools, Home: inHome, EventFile: path.Join(inWorkflow, "event.json")}
-	if host, err := os.Hostname(); err == nil {
+	if w.e.o.Name != "" {
+		w.machine.Name = w.e.o.Name
+	} else if host, err := os.Hostname(); err == nil {
 		w.machine.Name = host
 	}
 	return w.probe(ctx)

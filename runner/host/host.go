@@ -19,6 +19,8 @@ var _ runner.Executor = (*Executor)(nil)
 
 // Options are where and with what jobs run.
 type Options struct {
+	// Name is what jobs see as the runner's; empty: the host's.
+	Name string
 	// Root is the folder that holds the runs' folders; empty: gantry/work in the user's cache folder.
 	Root string
 	// Tools is the folder in which set-up actions keep tools, shared by all runs; empty: gantry/tools in the user's cache
@@ -78,9 +80,13 @@ func New(o Options) (*Executor, error) {
 		}
 		*f.path = abs
 	}
-	name, err := os.Hostname()
-	if err != nil {
-		name = "localhost"
+	name := o.Name
+	if name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "localhost"
+		}
+		name = host
 	}
 	e := &Executor{o: o, turns: turns{free: runtime.GOMAXPROCS(0)}, outer: os.Getenv(Tracking), swept: make(chan struct{}), runs: map[string]*run{}}
 	e.control = controlRoot(o.Root)
