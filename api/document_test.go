@@ -16,6 +16,16 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
+// TestManyServers makes servers at a time, under the race detector: what one describes belongs to it alone.
+func TestManyServers(t *testing.T) {
+	for range 4 {
+		t.Run("", func(t *testing.T) {
+			t.Parallel()
+			newWorld(t)
+		})
+	}
+}
+
 // TestOpenAPI keeps the document as it is known to clients: what changes in it has to be meant.
 func TestOpenAPI(t *testing.T) {
 	w := newWorld(t)

@@ -59,9 +59,6 @@ type operation struct {
 	takes string
 }
 
-// binary are bytes that are no text.
-var binary = &huma.Schema{Type: huma.TypeString, Format: "binary"}
-
 // describe completes what huma knows of an operation's bodies.
 func (op *operation) describe(o *huma.Operation) {
 	for status, kind := range op.media {
@@ -79,7 +76,7 @@ func (op *operation) describe(o *huma.Operation) {
 	}
 }
 
-// schemaOf is what there is to say of a media type's content.
+// schemaOf is what there is to say of a media type's content: a new schema each time, as the framework writes to those it is given.
 func schemaOf(kind string) *huma.Schema {
 	switch {
 	case strings.HasPrefix(kind, "text/"):
@@ -87,7 +84,7 @@ func schemaOf(kind string) *huma.Schema {
 	case kind == "application/json":
 		return &huma.Schema{Type: huma.TypeObject}
 	}
-	return binary
+	return &huma.Schema{Type: huma.TypeString, Format: "binary"} // bytes that are no text
 }
 
 // readOf is the action that lets somebody know that a thing of the scope exists.
