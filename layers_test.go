@@ -68,6 +68,13 @@ var house = []room{
 		why:       "a format turns files into the model; it never learns how a pipeline is run",
 	},
 	{
+		dir:       "project",
+		rooms:     []string{"pipeline"},
+		libraries: []string{"go.yaml.in/yaml/v3", "github.com/robfig/cron/v3", "github.com/teambition/rrule-go"},
+		never:     []string{"os", "os/exec", "net", "net/http", "syscall"},
+		why:       "gantry.yaml turns into plain data; who ships, and to where, reads it and is unknown here",
+	},
+	{
 		dir:       "runner",
 		rooms:     []string{"pipeline"},
 		libraries: []string{"golang.org/x/sync", "github.com/bmatcuk/doublestar/v4"},
