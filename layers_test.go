@@ -217,6 +217,12 @@ var house = []room{
 		why:   "the client knows the API's words and nothing that is behind it",
 	},
 	{
+		dir:       "agent/bundle",
+		libraries: []string{"golang.org/x/sys"},
+		never:     []string{"os/exec", "net", "net/http"},
+		why:       "what unpacks what strangers made knows nothing of what is done with it",
+	},
+	{
 		dir: "web",
 		why: "the UI speaks to the public API alone",
 	},
