@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/gantry-ops/gantry/project/internal/wall"
 )
 
 // maxWindow is the longest window of a cron line. It bounds how far one looks back for its begin.
 const maxWindow = 31 * 24 * time.Hour
 
 // horizon bounds how far windows that follow each other without a gap are looked through.
-const horizon = 400 * 24 * time.Hour
+const horizon = 100 * 24 * time.Hour
 
 // Frozen says whether a time is in one of the freezes, until when, and why. It follows windows that touch or overlap, so that until is when a
-// release may begin; where there is no such time within 400 days, it is that far away. A freeze whose calendar was not read holds always:
+// release may begin; where there is no such time within 100 days, it is that far away. A freeze whose calendar was not read holds always:
 // what is not known never passes. The result depends on its arguments alone.
 func (g *Gates) Frozen(at time.Time) (until time.Time, reason string) {
 	return Frozen(g.Freezes, at)
@@ -116,7 +118,7 @@ func (f *Freeze) span(loc *time.Location) (from, to time.Time) {
 	if err != nil {
 		return time.Time{}, time.Time{}
 	}
-	from = instant(start, loc)
+	from = wall.First(start, loc)
 	end, whole, err := dateOf(f.End, time.UTC)
 	if err != nil {
 		return time.Time{}, time.Time{}
@@ -124,7 +126,7 @@ func (f *Freeze) span(loc *time.Location) (from, to time.Time) {
 	if whole {
 		end = end.AddDate(0, 0, 1)
 	}
-	return from, instant(end, loc)
+	return from, wall.First(end, loc)
 }
 
 // weekly looks at the windows that begin on the day of a time and on the day before.
@@ -134,13 +136,13 @@ func (f *Freeze) weekly(at time.Time, loc *time.Location) (until time.Time, deta
 	if length <= 0 {
 		length += 24 * time.Hour
 	}
-	day := face(at, loc).Truncate(24 * time.Hour)
+	day := wall.Face(at, loc).Truncate(24 * time.Hour)
 	for back := range 3 {
 		begin := day.AddDate(0, 0, -back)
 		if len(f.Days) > 0 && !slices.Contains(f.Days, weekdays[begin.Weekday()]) {
 			continue
 		}
-		start, end := instant(begin.Add(from), loc), lastInstant(begin.Add(from+length), loc)
+		start, end := wall.First(begin.Add(from), loc), wall.Last(begin.Add(from+length), loc)
 		if !at.Before(start) && at.Before(end) && end.After(until) {
 			until, detail = end, fmt.Sprintf("%s %s to %s %s", weekdays[begin.Weekday()], show(from), show(to), f.Zone)
 		}
@@ -158,15 +160,15 @@ func (f *Freeze) cronWindow(at time.Time, loc *time.Location) (until time.Time, 
 	length := min(f.For.Duration(), maxWindow)
 	// The library reckons with what a clock on the wall shows, as if it were UTC, which has neither gaps nor repetitions. A day more is for
 	// changes of clocks in between.
-	wall := face(at.Add(-length), loc).Add(-24 * time.Hour)
-	last := face(at, loc).Add(24 * time.Hour)
-	for {
-		wall = schedule.Next(wall)
-		if wall.IsZero() || wall.After(last) {
+	on := wall.Face(at.Add(-length), loc).Add(-24 * time.Hour)
+	for until.Sub(at) < horizon {
+		on = schedule.Next(on)
+		start := wall.First(on, loc)
+		if on.IsZero() || start.After(at) && (until.IsZero() || start.After(until)) {
 			break
 		}
-		start := instant(wall, loc)
-		if end := start.Add(length); !start.After(at) && at.Before(end) && end.After(until) {
+		// A window that begins before this one is over prolongs it.
+		if end := start.Add(length); at.Before(end) && end.After(until) {
 			until = end
 		}
 	}
@@ -187,43 +189,4 @@ func clock(text string) time.Duration {
 
 func show(d time.Duration) string {
 	return fmt.Sprintf("%02d:%02d", int(d.Hours()), int(d.Minutes())%60)
-}
-
-// face is what a clock on a wall in a zone shows at a time, to the second, as if it were UTC.
-func face(t time.Time, loc *time.Location) time.Time {
-	t = t.In(loc)
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
-}
-
-// instant is when a clock on a wall shows a time first or, where it never does, when it jumps over it.
-func instant(wall time.Time, loc *time.Location) time.Time {
-	t := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), 0, loc)
-	start, end := t.ZoneBounds()
-	switch shown := face(t, loc); {
-	case shown.After(wall): // t is on the far side of a gap that wall is in; time.Date may choose either
-		return start
-	case shown.Before(wall):
-		return end
-	}
-	if !start.IsZero() {
-		_, now := t.Zone()
-		_, before := start.Add(-time.Nanosecond).Zone()
-		if first := t.Add(-time.Duration(before-now) * time.Second); first.Before(start) && face(first, loc).Equal(wall) {
-			return first
-		}
-	}
-	return t
-}
-
-// lastInstant is when a clock on a wall shows a time last: a window that ends in an hour that comes twice ends the second time.
-func lastInstant(wall time.Time, loc *time.Location) time.Time {
-	t := instant(wall, loc)
-	if _, end := t.ZoneBounds(); !end.IsZero() {
-		_, now := t.Zone()
-		_, after := end.Zone()
-		if second := t.Add(time.Duration(now-after) * time.Second); !second.Before(end) && face(second, loc).Equal(wall) {
-			return second
-		}
-	}
-	return t
 }

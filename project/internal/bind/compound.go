@@ -1,7 +1,6 @@
 package bind
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 )
@@ -233,6 +232,15 @@ func (v Value) AtLeast(least int) Value {
 	return v
 }
 
+// Anything takes whatever stands there and does nothing with it: annotations that are for others.
+func Anything() Value {
+	return Value{
+		what: "the value", kinds: []Kind{Null, Bool, Number, Text, List, Map},
+		read:   func(*Reader, *Node) {},
+		schema: fixed(map[string]any{}),
+	}
+}
+
 // Maybe takes what a value takes that is not there before.
 func Maybe[T any](dst **T, fresh func() *T, value func(*T) Value) Value {
 	v := value(fresh())
@@ -258,17 +266,6 @@ func Except(v Value, why map[string]string) Value {
 		read(r, n)
 	}
 	return v
-}
-
-// Refused takes nothing: it stands for what is known and not done here.
-func Refused(what, why, hint string) Value {
-	return Value{
-		what: what, kinds: []Kind{Null, Bool, Number, Text, List, Map},
-		read: func(r *Reader, n *Node) {
-			r.Errorf(n, CodeUnknownKey, hint, "%s", fmt.Sprintf("%s %s", what, why))
-		},
-		schema: fixed(map[string]any{"not": map[string]any{}}),
-	}
 }
 
 // Then does something after a node was read, also one with mistakes in it.

@@ -34,41 +34,65 @@ type loader struct {
 // Load reads the one document of a file. It returns nil where there is nothing to go on with; then an error is in diags. what says in
 // messages what the file is: "gantry.yaml".
 func Load(file, what string, content []byte, diags *pipeline.Diagnostics) *Node {
+	docs, src := documents(file, what, content, diags)
+	if len(docs) > 1 {
+		diags.Add(pipeline.Diagnostic{Pos: src.pos(max(1, docs[1].Line), max(1, docs[1].Column)), Code: CodeDocuments,
+			Message: "the file has more than one YAML document", Hint: "remove the line `---`, or split the file"})
+		return nil
+	}
+	l := &loader{src: src, diags: diags, open: map[*yaml.Node]bool{}}
+	for _, d := range docs {
+		return l.node(d.Content[0], 0)
+	}
+	return nil
+}
+
+// LoadAll reads all documents of a file, as [Load] does with one. Documents that are past the bounds are left out.
+func LoadAll(file, what string, content []byte, diags *pipeline.Diagnostics) []*Node {
+	docs, src := documents(file, what, content, diags)
+	l := &loader{src: src, diags: diags, open: map[*yaml.Node]bool{}}
+	var out []*Node
+	for _, d := range docs {
+		if n := l.node(d.Content[0], 0); n != nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// documents parses the YAML of a file. Documents without content are left out, except that a file of nothing else is an error.
+func documents(file, what string, content []byte, diags *pipeline.Diagnostics) ([]*yaml.Node, *Source) {
 	content = bytes.TrimPrefix(content, []byte("\xef\xbb\xbf"))
 	start := pipeline.Pos{File: file, Line: 1, Col: 1}
 	if len(content) > MaxSize {
 		diags.Errorf(start, CodeFileSize, "the file has %d bytes, the limit is %d", len(content), MaxSize)
-		return nil
+		return nil, nil
 	}
 	src := newSource(file, content)
 	if at, problem := firstUnreadable(content); at >= 0 {
 		diags.Add(pipeline.Diagnostic{Pos: src.at(at), Code: CodeEncoding, Message: problem, Hint: what + " is UTF-8 text"})
-		return nil
+		return nil, src
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	var doc, next yaml.Node
-	if err := decode(decoder, &doc); errors.Is(err, io.EOF) {
+	var docs []*yaml.Node
+	for {
+		doc := new(yaml.Node)
+		err := decode(decoder, doc)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			diags.Add(syntaxError(src, err))
+			return nil, src
+		}
+		if len(doc.Content) > 0 {
+			docs = append(docs, doc)
+		}
+	}
+	if len(docs) == 0 {
 		diags.Errorf(start, CodeEmpty, "the file is empty")
-		return nil
-	} else if err != nil {
-		diags.Add(syntaxError(src, err))
-		return nil
 	}
-	switch err := decode(decoder, &next); {
-	case err == nil:
-		diags.Add(pipeline.Diagnostic{Pos: src.pos(max(1, next.Line), max(1, next.Column)), Code: CodeDocuments,
-			Message: "the file has more than one YAML document", Hint: "remove the line `---`, or split the file"})
-		return nil
-	case !errors.Is(err, io.EOF):
-		diags.Add(syntaxError(src, err))
-		return nil
-	}
-	if len(doc.Content) == 0 {
-		diags.Errorf(start, CodeEmpty, "the file is empty")
-		return nil
-	}
-	l := &loader{src: src, diags: diags, open: map[*yaml.Node]bool{}}
-	return l.node(doc.Content[0], 0)
+	return docs, src
 }
 
 // decode reads the next document. The library reports some impossible states by a panic; they are syntax errors here.

@@ -157,14 +157,14 @@ func Int[T ~int | ~int64](dst *T, what string, least, most T) Value {
 	}
 }
 
-// Range is an interval of numbers; Above is a limit that is not in it itself.
+// Range is an interval of numbers. Above takes its least number out of it, Under its largest.
 type Range struct {
-	Least, Most float64
-	Above       bool
+	Least, Most  float64
+	Above, Under bool
 }
 
 func (i Range) holds(x float64) bool {
-	return x <= i.Most && (x > i.Least || x == i.Least && !i.Above)
+	return (x < i.Most || x == i.Most && !i.Under) && (x > i.Least || x == i.Least && !i.Above)
 }
 
 // String says the range in words.
@@ -179,6 +179,8 @@ func (i Range) String() string {
 		return "of " + least + " or more"
 	case i.Above:
 		return "above " + least + " and up to " + most
+	case i.Under:
+		return "from " + least + " and below " + most
 	}
 	return "from " + least + " to " + most
 }
@@ -192,7 +194,11 @@ func (i Range) schema() map[string]any {
 	default:
 		s["minimum"] = i.Least
 	}
-	if !math.IsInf(i.Most, 1) {
+	switch {
+	case math.IsInf(i.Most, 1):
+	case i.Under:
+		s["exclusiveMaximum"] = i.Most
+	default:
 		s["maximum"] = i.Most
 	}
 	return s
