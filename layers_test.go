@@ -223,6 +223,19 @@ var house = []room{
 		why:       "what unpacks what strangers made knows nothing of what is done with it",
 	},
 	{
+		dir:       "agent/route",
+		libraries: []string{"github.com/valyala/fasthttp", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/cespare/xxhash/v2", "golang.org/x/sys"},
+		never:     []string{"os/exec"},
+		why:       "the router knows addresses and versions: nothing of processes, candidates or the server",
+	},
+	{
+		dir: "telemetry/metrics",
+		libraries: []string{"github.com/prometheus/prometheus", "github.com/prometheus/common", "github.com/prometheus/client_golang",
+			"github.com/grafana/regexp", "go.yaml.in/yaml/v3"},
+		never: []string{"os/exec"},
+		why:   "metrics are Prometheus, embedded: nothing else of the house, and nothing of what the samples mean",
+	},
+	{
 		dir: "web",
 		why: "the UI speaks to the public API alone",
 	},
