@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/openslo"
 )
 
 // Baseline is what a candidate is compared with.
@@ -92,6 +93,8 @@ type SLORef struct {
 	// Name is the SLO's metadata.name; empty is all of the file.
 	Name        string `json:"name,omitempty"`
 	Informative bool   `json:"informative,omitempty"`
+	// SLOs are what [Load] has read: at least one.
+	SLOs []*openslo.SLO `json:"slos,omitempty"`
 }
 
 func defaultAnalysis() Analysis {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
+	"github.com/gantry-ops/gantry/project/ics"
 	"github.com/gantry-ops/gantry/project/internal/bind"
 )
 
@@ -38,17 +39,9 @@ type Freeze struct {
 	// Except is an iCalendar file whose events lift the freeze: an exchange's holidays lift the one of its market hours.
 	Except string `json:"except,omitempty"`
 
-	// calendar and except are what [Load] has read.
-	calendar, except Calendar
-}
-
-// Calendar has times that repeat or not.
-type Calendar interface {
-	// At returns the event that holds a time, and when it is over; a zero time is none. Dates and times without a zone are in loc. Events
-	// that follow each other without a gap may be told one by one.
-	At(at time.Time, loc *time.Location) (until time.Time, summary string)
-	// Next returns when the first event after a time begins; a zero time is never.
-	Next(after time.Time, loc *time.Location) time.Time
+	// Events and Lifted are what [Load] has read of Calendar and Except.
+	Events *ics.Calendar `json:"events,omitempty"`
+	Lifted *ics.Calendar `json:"lifted,omitempty"`
 }
 
 func newFreeze(name string) *Freeze { return &Freeze{Name: name, Zone: "UTC"} }

@@ -49,20 +49,20 @@ func Frozen(freezes []*Freeze, at time.Time) (until time.Time, reason string) {
 // Frozen says whether a time is in the freeze, until when this window holds, and why. A zero time is not frozen.
 func (f *Freeze) Frozen(at time.Time) (until time.Time, reason string) {
 	loc := f.location()
-	if f.Calendar != "" && f.calendar == nil {
+	if f.Calendar != "" && f.Events == nil {
 		return at.Add(horizon), f.why(fmt.Sprintf("the calendar %s was not read", f.Calendar))
 	}
 	until, detail := f.window(at, loc)
 	if until.IsZero() || f.Except == "" {
 		return until, f.whyIf(until, detail)
 	}
-	if f.except == nil {
+	if f.Lifted == nil {
 		return until, f.why(fmt.Sprintf("%s; the calendar %s of its exceptions was not read", detail, f.Except))
 	}
-	if lifted, _ := f.except.At(at, loc); !lifted.IsZero() {
+	if lifted, _ := f.Lifted.At(at, loc); !lifted.IsZero() {
 		return time.Time{}, ""
 	}
-	if next := f.except.Next(at, loc); !next.IsZero() && next.Before(until) {
+	if next := f.Lifted.Next(at, loc); !next.IsZero() && next.Before(until) {
 		until = next
 	}
 	return until, f.why(detail)
@@ -95,7 +95,7 @@ func (f *Freeze) location() *time.Location {
 func (f *Freeze) window(at time.Time, loc *time.Location) (until time.Time, detail string) {
 	switch {
 	case f.Calendar != "":
-		until, summary := f.calendar.At(at, loc)
+		until, summary := f.Events.At(at, loc)
 		if summary == "" {
 			summary = f.Calendar
 		}

@@ -1,6 +1,7 @@
 package ics
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -8,7 +9,9 @@ import (
 
 // Calendar is the times of a file's events. It may be used concurrently.
 type Calendar struct {
-	spans []span
+	// source is the file's text: a calendar is the same as the text in JSON.
+	source string
+	spans  []span
 
 	mu sync.Mutex
 	// laid are the spans in order of their beginning, by the zone that floating times and dates are taken in.
@@ -26,6 +29,21 @@ type span struct {
 type laid struct {
 	from, to time.Time
 	summary  string
+}
+
+// MarshalText implements [encoding.TextMarshaler]: a calendar is written as the file that it was read from.
+func (c *Calendar) MarshalText() ([]byte, error) { return []byte(c.source), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (c *Calendar) UnmarshalText(text []byte) error {
+	read, diags := Parse("calendar", text)
+	if read == nil {
+		return fmt.Errorf("read a calendar: %w", diags.Err())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.source, c.spans, c.laid = read.source, read.spans, nil
+	return nil
 }
 
 // Len returns the number of events, repetitions counted, up to the year 2100.

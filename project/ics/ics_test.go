@@ -1,6 +1,7 @@
 package ics
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -120,6 +121,26 @@ func TestAt(t *testing.T) {
 				t.Errorf("Next: got %s, want %s", next, tt.next)
 			}
 		})
+	}
+}
+
+// A calendar goes through JSON as its text.
+func TestJSON(t *testing.T) {
+	c := calendarOf(t, "DTSTART:20260102T100000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=3")
+	text, err := json.Marshal(struct{ C *Calendar }{c})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct{ C *Calendar }
+	if err := json.Unmarshal(text, &got); err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 4, 10, 0, 0, 0, time.UTC)
+	if until, _ := got.C.At(at, time.UTC); !until.Equal(at.Add(time.Hour)) || got.C.Len() != 3 {
+		t.Errorf("read back: until %s, %d events", until, got.C.Len())
+	}
+	if err := json.Unmarshal([]byte(`{"C": "nothing"}`), &got); err == nil {
+		t.Error("nonsense was taken for a calendar")
 	}
 }
 

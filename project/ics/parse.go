@@ -62,6 +62,7 @@ func Parse(file string, src []byte) (*Calendar, pipeline.Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
+	c.source = string(src)
 	return c, diags
 }
 

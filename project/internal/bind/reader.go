@@ -21,6 +21,12 @@ func NewReader(diags *pipeline.Diagnostics) *Reader {
 // Quiet returns a reader that reports nothing and keeps places of its own: for what is read once more.
 func (r *Reader) Quiet() *Reader { return NewReader(new(pipeline.Diagnostics)) }
 
+// Places returns the reader with the places of another one.
+func (r *Reader) Places(of *Reader) *Reader {
+	r.places = of.places
+	return r
+}
+
 // entry is the place of a member of a Go map, of which there is no pointer.
 type entry struct {
 	of  any
