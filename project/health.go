@@ -1,6 +1,7 @@
 package project
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
@@ -49,6 +50,11 @@ func defaultHealth() Health {
 	}
 }
 
+var (
+	healthText  = regexp.MustCompile(`^(none|tcp|/[!-~]*)$`)
+	metricsText = regexp.MustCompile(`^(none|/[!-~]*)$`)
+)
+
 // become makes it a check of a kind, and takes back what another kind had.
 func (h *Health) become(c Check) func() {
 	return func() { h.Check = c }
@@ -58,7 +64,7 @@ func (h *Health) value() bind.Value {
 	reset := func() { h.Check, h.HTTP, h.Command = "", "", Command{} }
 	var tcp bool
 	path := urlPath(&h.HTTP, "the health path").Then(h.become(CheckHTTP))
-	short := bind.OneText("the health check", "a path, tcp or none", `^(none|tcp|/[!-~]*)$`, func(text string) {
+	short := bind.OneText("the health check", "a path, tcp or none", healthText, func(text string) {
 		reset()
 		switch text {
 		case "none", "tcp":
@@ -101,7 +107,7 @@ type Metrics struct {
 
 func (m *Metrics) value() bind.Value {
 	path := urlPath(&m.Path, "the metrics path")
-	short := bind.OneText("metrics", "a path or none", `^(none|/[!-~]*)$`, func(text string) {
+	short := bind.OneText("metrics", "a path or none", metricsText, func(text string) {
 		if m.Path = text; text == "none" {
 			m.Path = ""
 		}

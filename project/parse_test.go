@@ -63,3 +63,16 @@ func TestDiagnostics(t *testing.T) {
 		})
 	}
 }
+
+func BenchmarkParse(b *testing.B) {
+	content, err := os.ReadFile("testdata/good/full.yaml")
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if p, diags := Parse("gantry.yaml", content); p == nil {
+			b.Fatal(diags.Err())
+		}
+	}
+}

@@ -7,16 +7,13 @@ import (
 
 // Either takes what one of several values takes. No two of them take the same kind of node.
 func Either(what string, values ...Value) Value {
-	v := Value{what: what}
-	var forms []string
+	v := Value{what: what, either: values}
 	for _, one := range values {
 		v.kinds = append(v.kinds, one.kinds...)
-		forms = append(forms, one.wanted())
 		if v.initial == nil && one.initial != nil && one.initial() != nil {
 			v.initial = one.initial
 		}
 	}
-	v.form = Or(forms)
 	v.read = func(r *Reader, n *Node) {
 		for _, one := range values {
 			if slices.Contains(one.kinds, n.Kind) {
@@ -156,10 +153,12 @@ func Texts(dst *map[string]string, what string, keys Keys) Value {
 				r.places[entry{dst, p.Key.Text}] = p.Key
 			}
 		},
-		schema: fixed(map[string]any{
-			"type": "object", "propertyNames": map[string]any{"pattern": keys.Pattern.String()},
-			"additionalProperties": map[string]any{"type": []any{"string", "number", "boolean"}},
-		}),
+		schema: func(*Schemas) map[string]any {
+			return map[string]any{
+				"type": "object", "propertyNames": map[string]any{"pattern": keys.Pattern.String()},
+				"additionalProperties": map[string]any{"type": []any{"string", "number", "boolean"}},
+			}
+		},
 	}
 }
 
@@ -237,7 +236,7 @@ func Anything() Value {
 	return Value{
 		what: "the value", kinds: []Kind{Null, Bool, Number, Text, List, Map},
 		read:   func(*Reader, *Node) {},
-		schema: fixed(map[string]any{}),
+		schema: func(*Schemas) map[string]any { return map[string]any{} },
 	}
 }
 
@@ -289,17 +288,16 @@ func (v Value) Before(do func()) Value {
 }
 
 // OneText takes text that matches a pattern and hands it on.
-func OneText(what, form, pattern string, do func(string)) Value {
-	re := regexp.MustCompile(pattern)
+func OneText(what, form string, pattern *regexp.Regexp, do func(string)) Value {
 	return Value{
 		what: what, kinds: []Kind{Text}, form: form,
 		read: func(r *Reader, n *Node) {
-			if !re.MatchString(n.Text) {
+			if !pattern.MatchString(n.Text) {
 				r.Errorf(n, CodeValue, "", "%s is %s, not %q", what, form, short(n.Text))
 				return
 			}
 			do(n.Text)
 		},
-		schema: fixed(map[string]any{"type": "string", "pattern": pattern}),
+		schema: func(*Schemas) map[string]any { return map[string]any{"type": "string", "pattern": pattern.String()} },
 	}
 }

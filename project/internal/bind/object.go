@@ -43,7 +43,7 @@ type Object struct {
 // Of takes a mapping. object makes it over the values that are to be read.
 func Of(object Object) Value {
 	return Value{
-		what: object.What, kinds: []Kind{Map}, hint: "its keys are: " + strings.Join(object.keys(), ", "),
+		what: object.What, kinds: []Kind{Map}, hint: func() string { return "its keys are: " + strings.Join(object.keys(), ", ") },
 		read:   object.read,
 		schema: object.schema,
 	}

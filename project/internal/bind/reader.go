@@ -64,7 +64,11 @@ func (r *Reader) Read(n *Node, v Value) {
 			r.Errorf(n, CodeType, "give it a value, or remove the key", "%s is empty", v.what)
 			return
 		}
-		r.Errorf(n, CodeType, v.hint, "%s is %s, not %s", v.what, v.wanted(), describe(n))
+		hint := ""
+		if v.hint != nil {
+			hint = v.hint()
+		}
+		r.Errorf(n, CodeType, hint, "%s is %s, not %s", v.what, v.wanted(), describe(n))
 		return
 	}
 	v.read(r, n)

@@ -14,9 +14,12 @@ type Value struct {
 	// what is what messages call the value, as in "the weight is ...": "the weight".
 	what string
 	// form says what it takes where the kinds do not say enough: "a duration such as 30s".
-	form  string
-	hint  string
+	form string
+	// hint tells people what to do where another kind of node stands; nil for nothing.
+	hint  func() string
 	kinds []Kind
+	// either are the values of which one is read, where there are several.
+	either []Value
 	// read stores a node of one of the kinds.
 	read   func(*Reader, *Node)
 	schema func(*Schemas) map[string]any
@@ -28,6 +31,13 @@ type Value struct {
 func (v Value) wanted() string {
 	if v.form != "" {
 		return v.form
+	}
+	if v.either != nil {
+		forms := make([]string, len(v.either))
+		for i, one := range v.either {
+			forms[i] = one.wanted()
+		}
+		return Or(forms)
 	}
 	words := make([]string, len(v.kinds))
 	for i, k := range v.kinds {
@@ -44,7 +54,7 @@ func (v Value) Form(form string) Value {
 
 // Hint returns a copy that tells people what to do where another kind of node stands.
 func (v Value) Hint(hint string) Value {
-	v.hint = hint
+	v.hint = func() string { return hint }
 	return v
 }
 
@@ -54,11 +64,6 @@ func (v Value) Initial() any {
 		return nil
 	}
 	return v.initial()
-}
-
-// fixed returns a schema that does not depend on others.
-func fixed(s map[string]any) func(*Schemas) map[string]any {
-	return func(*Schemas) map[string]any { return s }
 }
 
 // String takes text that is not empty.
@@ -72,7 +77,7 @@ func String(dst *string, what string) Value {
 			}
 			*dst, r.places[dst] = n.Text, n
 		},
-		schema: fixed(map[string]any{"type": "string", "minLength": 1}),
+		schema: func(*Schemas) map[string]any { return map[string]any{"type": "string", "minLength": 1} },
 		initial: func() any {
 			if *dst == "" {
 				return nil
@@ -101,7 +106,7 @@ func Words[T ~string](dst *T, what string, words ...T) Value {
 			}
 			*dst, r.places[dst] = T(n.Text), n
 		},
-		schema: fixed(map[string]any{"enum": anys(texts)}),
+		schema: func(*Schemas) map[string]any { return map[string]any{"enum": anys(texts)} },
 		initial: func() any {
 			if *dst == "" {
 				return nil
@@ -122,16 +127,16 @@ func Word(what, word string, do func(*Node)) Value {
 			}
 			do(n)
 		},
-		schema: fixed(map[string]any{"const": word}),
+		schema: func(*Schemas) map[string]any { return map[string]any{"const": word} },
 	}
 }
 
 // Flag takes true or false.
 func Flag(dst *bool, what string) Value {
 	return Value{
-		what: what, kinds: []Kind{Bool}, hint: "write true or false, without quotes",
+		what: what, kinds: []Kind{Bool}, hint: func() string { return "write true or false, without quotes" },
 		read:    func(r *Reader, n *Node) { *dst, r.places[dst] = n.Bool, n },
-		schema:  fixed(map[string]any{"type": "boolean"}),
+		schema:  func(*Schemas) map[string]any { return map[string]any{"type": "boolean"} },
 		initial: func() any { return *dst },
 	}
 }
@@ -139,7 +144,7 @@ func Flag(dst *bool, what string) Value {
 // Int takes a whole number of a range.
 func Int[T ~int | ~int64](dst *T, what string, least, most T) Value {
 	return Value{
-		what: what, kinds: []Kind{Number}, hint: "write a number, without quotes",
+		what: what, kinds: []Kind{Number}, hint: func() string { return "write a number, without quotes" },
 		read: func(r *Reader, n *Node) {
 			if n.Number != math.Trunc(n.Number) || n.Number < float64(least) || n.Number > float64(most) {
 				r.Errorf(n, CodeValue, "", "%s is a whole number from %d to %d, not %s", what, least, most, short(n.Text))
@@ -147,7 +152,9 @@ func Int[T ~int | ~int64](dst *T, what string, least, most T) Value {
 			}
 			*dst, r.places[dst] = T(n.Number), n
 		},
-		schema: fixed(map[string]any{"type": "integer", "minimum": least, "maximum": most}),
+		schema: func(*Schemas) map[string]any {
+			return map[string]any{"type": "integer", "minimum": least, "maximum": most}
+		},
 		initial: func() any {
 			if *dst == 0 {
 				return nil
@@ -207,7 +214,7 @@ func (i Range) schema() map[string]any {
 // Num takes a number of a range.
 func Num(dst *float64, what string, in Range) Value {
 	return Value{
-		what: what, kinds: []Kind{Number}, hint: "write a number, without quotes",
+		what: what, kinds: []Kind{Number}, hint: func() string { return "write a number, without quotes" },
 		read: func(r *Reader, n *Node) {
 			if !in.holds(n.Number) {
 				r.Errorf(n, CodeValue, "", "%s is a number %s, not %s", what, in, short(n.Text))
@@ -215,7 +222,7 @@ func Num(dst *float64, what string, in Range) Value {
 			}
 			*dst, r.places[dst] = n.Number, n
 		},
-		schema: fixed(in.schema()),
+		schema: func(*Schemas) map[string]any { return in.schema() },
 		initial: func() any {
 			if *dst == 0 {
 				return nil
@@ -251,7 +258,9 @@ func Percent(dst *float64, what string, in Range) Value {
 		}
 		*dst, r.places[dst] = x, n
 	}
-	v.schema = fixed(map[string]any{"anyOf": []any{in.schema(), map[string]any{"type": "string", "pattern": percent}}})
+	v.schema = func(*Schemas) map[string]any {
+		return map[string]any{"anyOf": []any{in.schema(), map[string]any{"type": "string", "pattern": percent}}}
+	}
 	return v
 }
 
@@ -283,7 +292,7 @@ func Parsed[T any](dst *T, what string, g Grammar[T]) Value {
 			}
 			*dst, r.places[dst] = x, n
 		},
-		schema: fixed(map[string]any{"type": "string", "pattern": g.Pattern.String()}),
+		schema: func(*Schemas) map[string]any { return map[string]any{"type": "string", "pattern": g.Pattern.String()} },
 		initial: func() any {
 			if g.Format == nil {
 				return nil
