@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gantry-ops/gantry/agent/certs"
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/engine"
 	"github.com/gantry-ops/gantry/forge"
@@ -56,7 +57,7 @@ type server struct {
 	places   *places
 	handler  http.Handler
 	// certificate is nil without TLS.
-	certificate *certificate
+	certificate *certs.Files
 	// kill, when closed, ends all jobs at once.
 	kill chan struct{}
 	// serving: work is taken; false while starting and stopping.
@@ -77,11 +78,11 @@ func openServer(ctx context.Context, o *serverOptions, log *slog.Logger) (s *ser
 		return s, fmt.Errorf("make the data folder: %w", err)
 	}
 	if o.tlsCert != "" {
-		if s.certificate, err = loadCertificate(o.tlsCert, o.tlsKey); err != nil {
+		if s.certificate, err = certs.LoadFiles(o.tlsCert, o.tlsKey); err != nil {
 			return s, err
 		}
-		s.certificate.renewed = func() { log.Info("took up the renewed certificate", "file", o.tlsCert) }
-		s.certificate.refused = func(err error) { log.Warn("the changed certificate is not used", "error", err) }
+		s.certificate.Renewed = func() { log.Info("took up the renewed certificate", "file", o.tlsCert) }
+		s.certificate.Refused = func(err error) { log.Warn("the changed certificate is not used", "error", err) }
 	}
 	owner := rand.Text()
 	// The address first: who has the lock is remembered as the folder's last owner, also where it could not start.
@@ -259,7 +260,7 @@ func (s *server) run(ctx context.Context) error {
 	failed.Go(func() {
 		var err error
 		if s.certificate != nil {
-			web.TLSConfig.GetCertificate = s.certificate.get
+			web.TLSConfig.GetCertificate = s.certificate.Certificate
 			err = web.ServeTLS(s.listener, "", "")
 		} else {
 			err = web.Serve(s.listener)

@@ -1,4 +1,4 @@
-package main
+package certs
 
 import (
 	"crypto/ecdsa"
@@ -41,23 +41,23 @@ func writeCertificate(t *testing.T, cert, key string, serial int64, at time.Time
 	}
 }
 
-func TestCertificate(t *testing.T) {
+func TestFiles(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	if _, err := loadCertificate(cert, key); err == nil || !strings.Contains(err.Error(), "cert.pem") {
+	if _, err := LoadFiles(cert, key); err == nil || !strings.Contains(err.Error(), "cert.pem") {
 		t.Fatalf("a missing file: %v, want an error with its name", err)
 	}
 	begin := time.Date(2026, 11, 2, 9, 30, 0, 0, time.UTC)
 	writeCertificate(t, cert, key, 1, begin)
-	c, err := loadCertificate(cert, key)
+	c, err := LoadFiles(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	renewed, refused := 0, 0
-	c.renewed, c.refused = func() { renewed++ }, func(error) { refused++ }
+	c.Renewed, c.Refused = func() { renewed++ }, func(error) { refused++ }
 	check := func(when string, serial int64, wantRenewed, wantRefused int) {
 		t.Helper()
-		pair, err := c.get(nil)
+		pair, err := c.Certificate(nil)
 		if err != nil {
 			t.Fatalf("%s: %v", when, err)
 		}
