@@ -18,7 +18,7 @@ type Service struct {
 	Pos  pipeline.Pos `json:"-"`
 	// Path is the service's folder, relative to gantry.yaml; default ".".
 	Path string `json:"path"`
-	// Pipeline is the CI file whose runs build it, relative to Path; empty is any.
+	// Pipeline is the CI file whose runs build it, relative to gantry.yaml; empty is any.
 	Pipeline string `json:"pipeline,omitempty"`
 	// Artifact is the name of the run's artifact that is the candidate; default: the service's name.
 	Artifact string  `json:"artifact"`
@@ -110,7 +110,7 @@ func (s *Service) value() bind.Value {
 		Def: "service", What: "a service",
 		Members: append([]bind.Member{
 			{Key: "path", Value: file(&s.Path, "the path"), Doc: "The service's folder, relative to gantry.yaml."},
-			{Key: "pipeline", Value: file(&s.Pipeline, "the pipeline"), Doc: "The CI file whose runs build it, relative to `path`. Default: any."},
+			{Key: "pipeline", Value: file(&s.Pipeline, "the pipeline"), Doc: "The CI file whose runs build it, relative to gantry.yaml. Default: any."},
 			{Key: "artifact", Value: bind.String(&s.Artifact, "the artifact"), Doc: "The name of the run's artifact that is the candidate. Default: the service's name."},
 			{Key: "needs", Value: bind.Items(&s.Needs, "needs", 0, func(t *string) bind.Value { return name(t, "the name of a service") }), Doc: "Services that are released before this one."},
 			{Key: "migrations", Value: bind.Items(&s.Migrations, "the migrations", 0, (*Migration).value), Doc: "Changes of databases, in order."},

@@ -2,28 +2,32 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/pipeline/githubactions"
+	manifest "github.com/gantry-ops/gantry/project"
 )
 
-const checkLong = `Check finds mistakes in workflows and action definitions without running anything.
+const checkLong = `Check finds mistakes in workflows, action definitions and gantry.yaml without running anything.
 
-Without arguments it checks all workflows of the project, and the actions that it has in its top folder and in
-.github/actions. It reads only local files: workflows of other repositories that
-are called are not followed.
+Without arguments it checks all workflows of the project, the actions that it has in its top folder and in
+.github/actions, and the nearest gantry.yaml with the calendars and objectives that it names. It reads only local files: workflows of other
+repositories that are called are not followed.
 
 Exit codes: 0 no errors (there may be warnings), 2 errors.`
 
 const checkExample = `  gantry check
   gantry check .github/workflows/ci.yml action.yml
+  gantry check gantry.yaml
   gantry check --output sarif > gantry.sarif`
 
 func newCheckCommand() *cobra.Command {
@@ -31,7 +35,7 @@ func newCheckCommand() *cobra.Command {
 	var dir string
 	cmd := &cobra.Command{
 		Use:     "check [FILE...]",
-		Short:   "Find mistakes in workflows",
+		Short:   "Find mistakes in workflows and gantry.yaml",
 		Long:    checkLong,
 		Example: checkExample,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -58,12 +62,9 @@ func check(w io.Writer, dir string, args []string, output string) error {
 	if err != nil {
 		return err
 	}
-	files, err := p.files(dir, args)
+	files, err := p.toCheck(dir, args)
 	if err != nil {
 		return err
-	}
-	if len(args) == 0 {
-		files = append(files, p.actions()...)
 	}
 	var all pipeline.Diagnostics
 	for _, f := range files {
@@ -94,6 +95,65 @@ func check(w io.Writer, dir string, args []string, output string) error {
 	return nil
 }
 
+// toCheck returns the files asked for, or all that there is to check.
+func (p *project) toCheck(dir string, args []string) ([]string, error) {
+	if len(args) > 0 {
+		return p.files(dir, args)
+	}
+	own, err := p.manifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	files, err := githubactions.Find(p.fs)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 && own == "" {
+		return p.files(dir, args) // says where it has looked
+	}
+	files = append(files, p.actions()...)
+	if own != "" {
+		files = append(files, own)
+	}
+	return files, nil
+}
+
+// manifest returns the name of the gantry.yaml that is nearest to a folder of the project, or "".
+func (p *project) manifest(dir string) (string, error) {
+	at, err := filepath.Abs(dir)
+	if err == nil {
+		at, err = filepath.EvalSymlinks(at)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", manifest.FileName, err)
+	}
+	for ; ; at = filepath.Dir(at) {
+		if file := filepath.Join(at, manifest.FileName); exists(file) {
+			return p.name(file), nil
+		}
+		if at == p.dir || at == filepath.Dir(at) {
+			return "", nil
+		}
+	}
+}
+
+// checkManifest reads a gantry.yaml, and what it names.
+func (p *project) checkManifest(name string) (pipeline.Diagnostics, error) {
+	file := p.path(name)
+	_, diags, err := manifest.Load(os.DirFS(filepath.Dir(file)), filepath.Base(file), manifest.Options{})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no file %s", name)
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	// Its own folder was the top; people and forges name files from the project's.
+	for i := range diags {
+		diags[i].Pos.File = path.Join(path.Dir(name), diags[i].Pos.File)
+	}
+	return diags, nil
+}
+
 // actions returns the definitions of the project's own actions, where people put them.
 func (p *project) actions() []string {
 	var out []string
@@ -107,7 +167,7 @@ func (p *project) actions() []string {
 	return out
 }
 
-// check reads one file, which is an action's definition where it is called like one.
+// check reads one file, which is an action's definition or a gantry.yaml where it is called like one.
 func (p *project) check(file string) (pipeline.Diagnostics, error) {
 	if base := path.Base(file); base == "action.yml" || base == "action.yaml" {
 		content, err := p.load(file)
@@ -116,6 +176,9 @@ func (p *project) check(file string) (pipeline.Diagnostics, error) {
 		}
 		_, ds := githubactions.ParseAction(file, content)
 		return ds, nil
+	}
+	if path.Base(file) == manifest.FileName {
+		return p.checkManifest(file)
 	}
 	w, err := p.read(file, githubactions.Options{Resolver: notFollowed{}})
 	return w.diags, err

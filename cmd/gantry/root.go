@@ -58,7 +58,7 @@ func newRoot() *cobra.Command {
 		&cobra.Group{ID: groupServer, Title: "Be a server, or work for one:"},
 		&cobra.Group{ID: remote.Group, Title: "Speak to a server:"},
 	)
-	root.AddCommand(grouped(groupLocal, newRunCommand(), newPlanCommand(), newCheckCommand())...)
+	root.AddCommand(grouped(groupLocal, newRunCommand(), newPlanCommand(), newCheckCommand(), newInitCommand())...)
 	root.AddCommand(grouped(groupServer, newUpCommand(), newRunnerCommand(), newDoctorCommand())...)
 	root.AddCommand(remote.Commands(remote.Options{
 		Agent: "gantry/" + currentVersion().Version, IsTerminal: isTerminal, Color: colorful,
