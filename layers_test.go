@@ -242,6 +242,11 @@ var house = []room{
 		why:   "metrics are Prometheus, embedded: nothing else of the house, and nothing of what the samples mean",
 	},
 	{
+		dir:       "agent/process",
+		libraries: []string{"golang.org/x/sys"},
+		why:       "what runs workloads knows a folder and a command: neither where they came from nor who sends requests to them",
+	},
+	{
 		dir: "web",
 		why: "the UI speaks to the public API alone",
 	},
