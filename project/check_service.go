@@ -154,7 +154,7 @@ func (c *checker) checkStrategy(e *Environment, s *Service) {
 		}
 	case Rolling:
 		if y.Batch.Count > s.Instances {
-			c.r.Report(pipeline.Warning, c.at(s, &y.Batch, &s.Instances), codeStrategy, "", "the batch of %d is more than the %d instances of %s", y.Batch.Count, s.Instances, s.Name)
+			c.r.Report(pipeline.Warning, c.at(s, &y.Batch, &s.Instances), codeStrategy, "", "the batch of %d is more than %s has instances: %d", y.Batch.Count, s.Name, s.Instances)
 		}
 	}
 }

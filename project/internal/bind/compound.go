@@ -38,7 +38,7 @@ func Items[T any](dst *[]T, what string, least int, item func(*T) Value) Value {
 		what: what, kinds: []Kind{List},
 		read: func(r *Reader, n *Node) {
 			if len(n.Items) < least {
-				r.Errorf(n, CodeValue, "", "%s needs at least %d, and has %d", what, least, len(n.Items))
+				r.Errorf(n, CodeValue, "", "%s must have at least %d, not %d", what, least, len(n.Items))
 				return
 			}
 			out := make([]T, len(n.Items))
@@ -83,7 +83,7 @@ type Keys struct {
 
 func (k Keys) check(r *Reader, key *Node) bool {
 	if !k.Pattern.MatchString(key.Text) {
-		r.Errorf(key, CodeValue, "", "%s is %s, not %q", k.What, k.Form, short(key.Text))
+		r.Errorf(key, CodeValue, "", "%s must be %s, not %q", k.What, k.Form, short(key.Text))
 		return false
 	}
 	if k.Refuse != nil {
@@ -102,7 +102,7 @@ func Named[T any](dst *[]*T, what string, keys Keys, least int, add func(name st
 		what: what, kinds: []Kind{Map},
 		read: func(r *Reader, n *Node) {
 			if len(n.Members) < least {
-				r.Errorf(n, CodeValue, "", "%s needs at least %d, and has %d", what, least, len(n.Members))
+				r.Errorf(n, CodeValue, "", "%s must have at least %d, not %d", what, least, len(n.Members))
 				return
 			}
 			r.places[dst] = n
@@ -218,7 +218,7 @@ func (v Value) AtLeast(least int) Value {
 	read, schema := v.read, v.schema
 	v.read = func(r *Reader, n *Node) {
 		if len(n.Members) < least {
-			r.Errorf(n, CodeValue, "", "%s needs at least %d, and has %d", v.what, least, len(n.Members))
+			r.Errorf(n, CodeValue, "", "%s must have at least %d, not %d", v.what, least, len(n.Members))
 			return
 		}
 		read(r, n)
@@ -293,7 +293,7 @@ func OneText(what, form string, pattern *regexp.Regexp, do func(string)) Value {
 		what: what, kinds: []Kind{Text}, form: form,
 		read: func(r *Reader, n *Node) {
 			if !pattern.MatchString(n.Text) {
-				r.Errorf(n, CodeValue, "", "%s is %s, not %q", what, form, short(n.Text))
+				r.Errorf(n, CodeValue, "", "%s must be %s, not %q", what, form, short(n.Text))
 				return
 			}
 			do(n.Text)

@@ -22,6 +22,8 @@ const (
 	maxNodes = 100_000
 )
 
+const tagHint = "use !!str, !!int, !!float, !!bool or !!null, or no tag"
+
 type loader struct {
 	src   *Source
 	diags *pipeline.Diagnostics
@@ -192,6 +194,10 @@ func (l *loader) node(y *yaml.Node, depth int) *Node {
 		l.full = true
 		return nil
 	}
+	if tag := y.ShortTag(); y.Style&yaml.TaggedStyle != 0 && (y.Kind == yaml.SequenceNode && tag != "!!seq" || y.Kind == yaml.MappingNode && tag != "!!map") {
+		n.Text = tag
+		l.errorf(n, CodeTag, tagHint, "the tag %q is not supported", tag)
+	}
 	switch y.Kind {
 	case yaml.AliasNode:
 		if l.open[y.Alias] {
@@ -242,7 +248,7 @@ func (l *loader) scalar(n *Node, y *yaml.Node) {
 	case "!!null", "!!bool", "!!int", "!!float":
 		l.errorf(n, CodeScalar, "", "%q is no value of the type %s", y.Value, tag)
 	default:
-		l.errorf(n, CodeTag, "use !!str, !!int, !!float, !!bool or !!null, or no tag", "the tag %q is not supported", tag)
+		l.errorf(n, CodeTag, tagHint, "the tag %q is not supported", tag)
 	}
 }
 

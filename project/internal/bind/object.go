@@ -105,7 +105,15 @@ func (o Object) read(r *Reader, n *Node) {
 		case value != nil:
 			r.Read(value, m.Value)
 		case m.Required && !misspelt[m.Key]:
-			r.Report(pipeline.Error, n, CodeMissingKey, m.Doc, "%s needs the key %q", o.What, m.Key)
+			r.Report(pipeline.Error, n, CodeMissingKey, hintOf(m.Doc), "%s needs the key %q", o.What, m.Key)
 		}
 	}
+}
+
+// hintOf makes a hint of a member's documentation.
+func hintOf(doc string) string {
+	if doc == "" {
+		return ""
+	}
+	return strings.ToLower(doc[:1]) + strings.TrimSuffix(doc[1:], ".")
 }

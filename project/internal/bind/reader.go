@@ -61,14 +61,14 @@ func (r *Reader) Read(n *Node, v Value) {
 	}
 	if !slices.Contains(v.kinds, n.Kind) {
 		if n.Kind == Null {
-			r.Errorf(n, CodeType, "give it a value, or remove the key", "%s is empty", v.what)
+			r.Errorf(n, CodeType, "give it a value, or remove the key", "%s must not be empty", v.what)
 			return
 		}
 		hint := ""
 		if v.hint != nil {
 			hint = v.hint()
 		}
-		r.Errorf(n, CodeType, hint, "%s is %s, not %s", v.what, v.wanted(), describe(n))
+		r.Errorf(n, CodeType, hint, "%s must be %s, not %s", v.what, v.wanted(), describe(n))
 		return
 	}
 	v.read(r, n)

@@ -72,7 +72,7 @@ func String(dst *string, what string) Value {
 		what: what, kinds: []Kind{Text},
 		read: func(r *Reader, n *Node) {
 			if n.Text == "" {
-				r.Errorf(n, CodeValue, "give it a value, or remove the key", "%s is empty", what)
+				r.Errorf(n, CodeValue, "give it a value, or remove the key", "%s must not be empty", what)
 				return
 			}
 			*dst, r.places[dst] = n.Text, n
@@ -147,7 +147,7 @@ func Int[T ~int | ~int64](dst *T, what string, least, most T) Value {
 		what: what, kinds: []Kind{Number}, hint: func() string { return "write a number, without quotes" },
 		read: func(r *Reader, n *Node) {
 			if n.Number != math.Trunc(n.Number) || n.Number < float64(least) || n.Number > float64(most) {
-				r.Errorf(n, CodeValue, "", "%s is a whole number from %d to %d, not %s", what, least, most, short(n.Text))
+				r.Errorf(n, CodeValue, "", "%s must be a whole number from %d to %d, not %s", what, least, most, short(n.Text))
 				return
 			}
 			*dst, r.places[dst] = T(n.Number), n
@@ -217,7 +217,7 @@ func Num(dst *float64, what string, in Range) Value {
 		what: what, kinds: []Kind{Number}, hint: func() string { return "write a number, without quotes" },
 		read: func(r *Reader, n *Node) {
 			if !in.holds(n.Number) {
-				r.Errorf(n, CodeValue, "", "%s is a number %s, not %s", what, in, short(n.Text))
+				r.Errorf(n, CodeValue, "", "%s must be a number %s, not %s", what, in, short(n.Text))
 				return
 			}
 			*dst, r.places[dst] = n.Number, n
@@ -248,12 +248,12 @@ func Percent(dst *float64, what string, in Range) Value {
 			return
 		}
 		if !isPercent.MatchString(n.Text) {
-			r.Errorf(n, CodeValue, "", "%s is %s, not %q", what, v.form, short(n.Text))
+			r.Errorf(n, CodeValue, "", "%s must be %s, not %q", what, v.form, short(n.Text))
 			return
 		}
 		x, err := strconv.ParseFloat(strings.TrimSuffix(n.Text, "%"), 64)
 		if err != nil || !in.holds(x) {
-			r.Errorf(n, CodeRange, "", "%s is a percentage %s, not %s", what, in, short(n.Text))
+			r.Errorf(n, CodeRange, "", "%s must be a percentage %s, not %s", what, in, short(n.Text))
 			return
 		}
 		*dst, r.places[dst] = x, n
@@ -282,7 +282,7 @@ func Parsed[T any](dst *T, what string, g Grammar[T]) Value {
 		what: what, kinds: []Kind{Text}, form: g.Form,
 		read: func(r *Reader, n *Node) {
 			if !g.Pattern.MatchString(n.Text) {
-				r.Errorf(n, CodeValue, "", "%s is %s, not %q", what, g.Form, short(n.Text))
+				r.Errorf(n, CodeValue, "", "%s must be %s, not %q", what, g.Form, short(n.Text))
 				return
 			}
 			x, err := g.Parse(n.Text)
