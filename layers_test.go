@@ -247,6 +247,11 @@ var house = []room{
 		why:       "what runs workloads knows a folder and a command: neither where they came from nor who sends requests to them",
 	},
 	{
+		dir:   "release/analysis",
+		never: []string{"os", "os/exec", "net", "net/http", "syscall"},
+		why:   "a judgement is computed from samples alone, so that anybody can compute it again",
+	},
+	{
 		dir: "web",
 		why: "the UI speaks to the public API alone",
 	},
