@@ -13,6 +13,7 @@ import (
 type listener struct {
 	address     string
 	environment string
+	region      string
 	service     *Service
 	port        *Port
 	preview     bool
@@ -21,6 +22,9 @@ type listener struct {
 
 func (l *listener) String() string {
 	what := fmt.Sprintf("the port %s of %s in %s", l.port.Name, l.service.Name, l.environment)
+	if l.region != DefaultRegion {
+		what += " (" + l.region + ")"
+	}
 	if l.preview {
 		return "the preview of " + what
 	}
@@ -42,7 +46,7 @@ func (c *checker) checkListeners() {
 	spots := map[spot]*taken{}
 	for _, e := range c.p.Environments {
 		for _, p := range e.Placements {
-			for _, l := range c.listeners(e, p.Service) {
+			for _, l := range c.listeners(e, p) {
 				for _, agent := range agents(p.Targets) {
 					host, number := splitAddress(l.address)
 					at := spot{agent, number}
@@ -66,14 +70,15 @@ func conflictHint(a, b *listener) string {
 }
 
 // listeners are what a service needs in an environment.
-func (c *checker) listeners(e *Environment, s *Service) []*listener {
+func (c *checker) listeners(e *Environment, in *Placement) []*listener {
+	s := in.Service
 	var out []*listener
 	for _, p := range s.Ports {
 		if p.Listen != "" {
-			out = append(out, &listener{address: p.Listen, environment: e.Name, service: s, port: p, node: c.at(s, &p.Listen, p)})
+			out = append(out, &listener{address: p.Listen, environment: e.Name, region: in.Region, service: s, port: p, node: c.at(s, &p.Listen, p)})
 		}
 		if a := s.Strategy.Preview[p.Name]; a != "" && s.Strategy.Kind == BlueGreen {
-			out = append(out, &listener{address: a, environment: e.Name, service: s, port: p, preview: true, node: c.at(s, &s.Strategy.Preview)})
+			out = append(out, &listener{address: a, environment: e.Name, region: in.Region, service: s, port: p, preview: true, node: c.at(s, &s.Strategy.Preview)})
 		}
 	}
 	return out
