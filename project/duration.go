@@ -3,20 +3,20 @@ package project
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Duration is a time span that files and JSON have as text: numbers with the units ms, s, m, h and d (24 h), such as "90s" or "1h30m".
 type Duration time.Duration
 
 var (
-	durationText = regexp.MustCompile(`^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$`)
-	durationPart = regexp.MustCompile(`([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)`)
+	durationText = lazy.New(`^([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+$`)
+	durationPart = lazy.New(`([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)`)
 	durationUnit = map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
 )
 
@@ -26,7 +26,7 @@ const longest = 366 * 24 * time.Hour
 // parseDuration reads text that matches durationText. Parts shorter than a nanosecond are lost.
 func parseDuration(text string) (Duration, error) {
 	var sum float64
-	for _, m := range durationPart.FindAllStringSubmatch(text, -1) {
+	for _, m := range durationPart.FindAllStringSubmatch(text) {
 		n, err := strconv.ParseFloat(m[1], 64)
 		if err != nil {
 			return 0, errors.New("the number is too large")

@@ -3,7 +3,6 @@ package project
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/gantry-ops/gantry/project/ics"
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Freeze is a set of times in which nothing is released: weekly windows, windows that a cron line begins, a span of dates, or the events of
@@ -47,11 +47,11 @@ type Freeze struct {
 func newFreeze(name string) *Freeze { return &Freeze{Name: name, Zone: "UTC"} }
 
 var (
-	zoneText  = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
-	clockText = regexp.MustCompile(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
-	dateText  = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?$`)
-	daysText  = regexp.MustCompile(`^(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?$`)
-	cronText  = regexp.MustCompile(`^[^ =]+( +[^ =]+){4}$`)
+	zoneText  = lazy.New(`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$`)
+	clockText = lazy.New(`^([01][0-9]|2[0-3]):[0-5][0-9]$`)
+	dateText  = lazy.New(`^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?$`)
+	daysText  = lazy.New(`^(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?$`)
+	cronText  = lazy.New(`^[^ =]+( +[^ =]+){4}$`)
 )
 
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}

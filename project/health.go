@@ -1,10 +1,10 @@
 package project
 
 import (
-	"regexp"
 	"time"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Check is how the health of an instance is asked for.
@@ -51,8 +51,8 @@ func defaultHealth() Health {
 }
 
 var (
-	healthText  = regexp.MustCompile(`^(none|tcp|/[!-~]*)$`)
-	metricsText = regexp.MustCompile(`^(none|/[!-~]*)$`)
+	healthText  = lazy.New(`^(none|tcp|/[!-~]*)$`)
+	metricsText = lazy.New(`^(none|/[!-~]*)$`)
 )
 
 // become makes it a check of a kind, and takes back what another kind had.

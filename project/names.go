@@ -4,15 +4,15 @@ import (
 	"errors"
 	"net/netip"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Names of services, environments, regions, ports and the like become labels, folders and parts of URLs, so they are DNS labels (RFC 1123).
-var nameText = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+var nameText = lazy.New(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
 const nameForm = "made of small letters, digits and '-', at most 63, such as order-gateway"
 
@@ -28,7 +28,7 @@ func asIs(s string) (string, error) { return s, nil }
 func itself(s string) string        { return s }
 
 // variableText is a name of an environment variable that all shells take.
-var variableText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var variableText = lazy.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 const variableForm = "made of letters, digits and '_', and begins with no digit"
 
@@ -41,10 +41,10 @@ func variable(dst *string, what string) bind.Value {
 }
 
 // secretText is a name of the server's secrets.
-var secretText = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var secretText = lazy.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // fileText is a path that is not empty and not absolute.
-var fileText = regexp.MustCompile(`^[^/\\]([^\\]*[^\\/])?$`)
+var fileText = lazy.New(`^[^/\\]([^\\]*[^\\/])?$`)
 
 // file binds a path relative to a folder of the project, with forward slashes.
 func file(dst *string, what string) bind.Value {
@@ -61,14 +61,14 @@ func file(dst *string, what string) bind.Value {
 }
 
 // urlPathText is the path of a URL, perhaps with a query.
-var urlPathText = regexp.MustCompile(`^/[!-~]*$`)
+var urlPathText = lazy.New(`^/[!-~]*$`)
 
 func urlPath(dst *string, what string) bind.Value {
 	return bind.Parsed(dst, what, bind.Grammar[string]{Form: "a path that begins with '/'", Pattern: urlPathText, Parse: asIs, Format: itself})
 }
 
 // addressText is host:port, where the host may be missing, a name, an IPv4 or, in brackets, an IPv6 address.
-var addressText = regexp.MustCompile(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}$`)
+var addressText = lazy.New(`^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])?:[0-9]{1,5}$`)
 
 func address(dst *string, what string) bind.Value {
 	return bind.Parsed(dst, what, bind.Grammar[string]{

@@ -3,10 +3,10 @@ package project
 import (
 	"errors"
 	"net/netip"
-	"regexp"
 	"strings"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Protocol is what a port speaks.
@@ -80,12 +80,12 @@ type Pin struct {
 }
 
 var (
-	hostText    = regexp.MustCompile(`^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
-	prefixText  = regexp.MustCompile(`^/[!"$-~]*$`)
-	httpsText   = regexp.MustCompile(`^https?://[!-~]+$`)
-	emailText   = regexp.MustCompile(`^[^@ ]+@[^@ ]+$`)
-	networkText = regexp.MustCompile(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`)
-	compIDText  = regexp.MustCompile(`^[^>=\s]+(>[^>=\s]+)?$`)
+	hostText    = lazy.New(`^(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+	prefixText  = lazy.New(`^/[!"$-~]*$`)
+	httpsText   = lazy.New(`^https?://[!-~]+$`)
+	emailText   = lazy.New(`^[^@ ]+@[^@ ]+$`)
+	networkText = lazy.New(`^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`)
+	compIDText  = lazy.New(`^[^>=\s]+(>[^>=\s]+)?$`)
 )
 
 // newPort returns a port with what its name says about it.

@@ -1,12 +1,13 @@
 package project
 
 import (
-	"regexp"
 	"strconv"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // variableInQuery are those that queries may have.
-var variableInQuery = regexp.MustCompile(`\$(service|version|environment|region)\b`)
+var variableInQuery = lazy.New(`\$(service|version|environment|region)\b`)
 
 // ExpandQuery puts names into a query of an analysis or an SLO: for $service, $version, $environment and $region. The names are written so that
 // they can stand within a quoted text of PromQL.

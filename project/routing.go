@@ -1,9 +1,8 @@
 package project
 
 import (
-	"regexp"
-
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // StickyBy is what keeps a caller with a version while both are there.
@@ -47,7 +46,7 @@ type Rule struct {
 }
 
 // tokenText is a name of a header or a cookie (RFC 9110, 5.6.2).
-var tokenText = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+var tokenText = lazy.New("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
 func token(dst *string, what string) bind.Value {
 	return bind.Parsed(dst, what, bind.Grammar[string]{Form: "a name as HTTP has it, such as X-Account", Pattern: tokenText, Parse: asIs})

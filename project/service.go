@@ -3,13 +3,13 @@ package project
 import (
 	"errors"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Service is something that is released and run.
@@ -182,7 +182,7 @@ func secretsValue(dst *[]Secret) bind.Value {
 	return bind.Either("the secrets", list, mapping)
 }
 
-var milliText = regexp.MustCompile(`^[0-9]+m$`)
+var milliText = lazy.New(`^[0-9]+m$`)
 
 func cpu(dst *float64) bind.Value {
 	const least, most = 0.01, 1024

@@ -3,18 +3,18 @@ package project
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Size is a number of bytes that files and JSON have as text with a binary unit: "256Mi", "2Gi".
 type Size int64
 
 var (
-	sizeText  = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$`)
+	sizeText  = lazy.New(`^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti)$`)
 	sizeUnits = []string{"Ki", "Mi", "Gi", "Ti"}
 )
 

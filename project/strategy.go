@@ -2,12 +2,12 @@ package project
 
 import (
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // StrategyKind is how a candidate takes over.
@@ -156,7 +156,7 @@ func (s *Strategy) preview() bind.Value {
 
 var errShare = errors.New("a share is above 0% and up to 100%")
 
-var batchText = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?%$`)
+var batchText = lazy.New(`^[0-9]+(\.[0-9]+)?%$`)
 
 func (b *Batch) value() bind.Value {
 	var count int

@@ -1,9 +1,8 @@
 package project
 
 import (
-	"regexp"
-
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // TargetKind is what workloads run on.
@@ -34,7 +33,7 @@ type Target struct {
 // LocalAgent is the agent that the server starts on its own machine, the target of environments that name none.
 const LocalAgent = "local"
 
-var labelText = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
+var labelText = lazy.New(`^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$`)
 
 func (t *Target) value() bind.Value {
 	t.Kind = Process

@@ -2,14 +2,15 @@ package detect
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
-var composeFile = regexp.MustCompile(`^(docker-)?compose\.ya?ml$`)
+var composeFile = lazy.New(`^(docker-)?compose\.ya?ml$`)
 
 // compose reads which services are built here, what they publish and what they need. Images of others are not released here.
 func (s *scanner) compose() {
@@ -81,7 +82,7 @@ func (s *scanner) built(file string, n *yaml.Node) *Service {
 	return at[0]
 }
 
-var publishes = regexp.MustCompile(`^(?:[0-9.]+:)?([0-9]{2,5}):([0-9]{2,5})$`)
+var publishes = lazy.New(`^(?:[0-9.]+:)?([0-9]{2,5}):([0-9]{2,5})$`)
 
 // published takes the port of this machine where the code does not say one.
 func (v *Service) published(file string, n *yaml.Node) {

@@ -3,12 +3,13 @@ package detect
 import (
 	"encoding/json"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
-var dockerfile = regexp.MustCompile(`^(Dockerfile|Containerfile)$`)
+var dockerfile = lazy.New(`^(Dockerfile|Containerfile)$`)
 
 // dockerfiles reads EXPOSE, ENTRYPOINT and CMD. They say more about a program that was found in the folder, or that there is one.
 func (s *scanner) dockerfiles() {
@@ -75,7 +76,7 @@ type image struct {
 	commandLine    int
 }
 
-var instruction = regexp.MustCompile(`(?i)^\s*(FROM|EXPOSE|ENTRYPOINT|CMD)\s+(.*?)\s*$`)
+var instruction = lazy.New(`(?i)^\s*(FROM|EXPOSE|ENTRYPOINT|CMD)\s+(.*?)\s*$`)
 
 func readDockerfile(text string) image {
 	var out image

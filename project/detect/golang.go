@@ -6,11 +6,12 @@ import (
 	"go/parser"
 	"go/token"
 	"path"
-	"regexp"
 	"slices"
 	"sort"
 	"strconv"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // program is what a fact is about that says what a service was found by.
@@ -38,10 +39,10 @@ type goPackage struct {
 }
 
 var (
-	goFile     = regexp.MustCompile(`\.go$`)
-	goModule   = regexp.MustCompile(`(?m)^module\s+"?([^\s"]+)`)
-	listenText = regexp.MustCompile(`^(\[[0-9a-fA-F:.]*\]|[A-Za-z0-9.-]*):([0-9]{2,5})$`)
-	pathText   = regexp.MustCompile(`^(?:(?:GET|HEAD) )?(/[a-z_/-]*)(?:\{\$\})?$`)
+	goFile     = lazy.New(`\.go$`)
+	goModule   = lazy.New(`(?m)^module\s+"?([^\s"]+)`)
+	listenText = lazy.New(`^(\[[0-9a-fA-F:.]*\]|[A-Za-z0-9.-]*):([0-9]{2,5})$`)
+	pathText   = lazy.New(`^(?:(?:GET|HEAD) )?(/[a-z_/-]*)(?:\{\$\})?$`)
 )
 
 // Paths that people use, the likeliest first.
@@ -197,7 +198,7 @@ func (s *scanner) goProgram(dir, root, module string, all []*goPackage) {
 	s.found.add(v)
 }
 
-var versionSuffix = regexp.MustCompile(`^v[0-9]+$`)
+var versionSuffix = lazy.New(`^v[0-9]+$`)
 
 // literals takes the port, the health and the metrics path from texts in code.
 func (v *Service) literals(texts []literal) {

@@ -5,16 +5,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 var (
-	listenCall  = regexp.MustCompile(`\blisten\(\s*\{?\s*(?:port:\s*)?([0-9]{2,5})\b`)
-	defaultPort = regexp.MustCompile(`\bPORT['"]?\]?\)?\s*(?:\|\||\?\?|,|or)\s*['"]?([0-9]{2,5})\b`)
-	quotedPath  = regexp.MustCompile("[\"'`](/[a-z_/-]+)[\"'`]")
-	readsPort   = regexp.MustCompile(`\bPORT\b`)
+	listenCall  = lazy.New(`\blisten\(\s*\{?\s*(?:port:\s*)?([0-9]{2,5})\b`)
+	defaultPort = lazy.New(`\bPORT['"]?\]?\)?\s*(?:\|\||\?\?|,|or)\s*['"]?([0-9]{2,5})\b`)
+	quotedPath  = lazy.New("[\"'`](/[a-z_/-]+)[\"'`]")
+	readsPort   = lazy.New(`\bPORT\b`)
 )
 
 // node finds package.json files with a start script.
@@ -64,13 +65,13 @@ func (v *Service) text(s *scanner, files []string) {
 			if len(line) > 2_000 {
 				continue // made by a program
 			}
-			for _, m := range quotedPath.FindAllStringSubmatch(line, -1) {
+			for _, m := range quotedPath.FindAllStringSubmatch(line) {
 				texts = append(texts, literal{m[1], f, n})
 			}
 			if readsPort.MatchString(line) {
 				texts = append(texts, literal{"PORT", f, n})
 			}
-			for _, re := range []*regexp.Regexp{listenCall, defaultPort} {
+			for _, re := range []*lazy.Regexp{listenCall, defaultPort} {
 				if m := re.FindStringSubmatch(line); m != nil {
 					if n2, err := strconv.Atoi(m[1]); err == nil && n2 >= 80 && n2 <= 65535 {
 						texts = append(texts, literal{":" + m[1], f, n})

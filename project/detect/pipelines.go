@@ -2,16 +2,17 @@ package detect
 
 import (
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 func number(n int) string { return strconv.Itoa(n) }
 
-var ciFile = regexp.MustCompile(`^(\.gitlab-ci\.ya?ml|azure-pipelines\.ya?ml|Jenkinsfile)$`)
+var ciFile = lazy.New(`^(\.gitlab-ci\.ya?ml|azure-pipelines\.ya?ml|Jenkinsfile)$`)
 
 // pipelines finds the CI files, and what those of GitHub Actions upload.
 func (s *scanner) pipelines() {

@@ -2,14 +2,15 @@ package detect
 
 import (
 	"path"
-	"regexp"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 var (
-	procLine = regexp.MustCompile(`^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$`)
+	procLine = lazy.New(`^([A-Za-z0-9_-]+):\s*(\S.*?)\s*$`)
 	// plainCommand needs no shell.
-	plainCommand = regexp.MustCompile(`^[A-Za-z0-9_./@%+:,-]+( +[A-Za-z0-9_./@%+:,=-]+)*$`)
+	plainCommand = lazy.New(`^[A-Za-z0-9_./@%+:,-]+( +[A-Za-z0-9_./@%+:,=-]+)*$`)
 )
 
 // procfiles reads process types: "web: ./bin/web". Where a program was found in the folder, web says how it is started.

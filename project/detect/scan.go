@@ -5,9 +5,10 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // The bounds of a scan.
@@ -92,7 +93,7 @@ func (s *scanner) read(name string) []byte {
 }
 
 // named returns the files whose last part matches.
-func (s *scanner) named(pattern *regexp.Regexp) []string {
+func (s *scanner) named(pattern *lazy.Regexp) []string {
 	var out []string
 	for _, f := range s.files {
 		if pattern.MatchString(path.Base(f)) {
@@ -116,13 +117,13 @@ func (s *scanner) code(dir string, endings ...string) []string {
 	return out
 }
 
-var oddName = regexp.MustCompile(`[\x00-\x1f\x7f\\]|[^\x00-\x7f]`)
+var oddName = lazy.New(`[\x00-\x1f\x7f\\]|[^\x00-\x7f]`)
 
 func within(name, dir string) bool {
 	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
-var notName = regexp.MustCompile(`[^a-z0-9]+`)
+var notName = lazy.New(`[^a-z0-9]+`)
 
 // Name makes a name for gantry.yaml of any text.
 func Name(text, otherwise string) string {

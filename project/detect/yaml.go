@@ -3,8 +3,9 @@ package detect
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // YAML writes a gantry.yaml for what was found. schema is where editors find the schema.
@@ -107,8 +108,8 @@ func (s *Service) note(what string) string {
 }
 
 var (
-	plainScalar = regexp.MustCompile(`^[A-Za-z0-9_./@%+-]+$`)
-	notText     = regexp.MustCompile(`^([-+.]?[0-9].*|[-.+]+|[-+]?\.(inf|Inf|INF|nan|NaN|NAN)|~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[yYnN]|yes|no|on|off|%.*|@.*)$`)
+	plainScalar = lazy.New(`^[A-Za-z0-9_./@%+-]+$`)
+	notText     = lazy.New(`^([-+.]?[0-9].*|[-.+]+|[-+]?\.(inf|Inf|INF|nan|NaN|NAN)|~|null|Null|NULL|true|True|TRUE|false|False|FALSE|[yYnN]|yes|no|on|off|%.*|@.*)$`)
 )
 
 // scalar writes text so that it is read as text.

@@ -3,11 +3,11 @@ package ics
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 	"github.com/gantry-ops/gantry/project/internal/wall"
 )
 
@@ -65,7 +65,7 @@ type length struct {
 	exact time.Duration
 }
 
-var durationText = regexp.MustCompile(`^\+?P(?:(\d{1,4})W|(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?)$`)
+var durationText = lazy.New(`^\+?P(?:(\d{1,4})W|(?:(\d{1,5})D)?(?:T(?:(\d{1,6})H)?(?:(\d{1,6})M)?(?:(\d{1,9})S)?)?)$`)
 
 // parseLength reads DURATION (RFC 5545, 3.3.6).
 func parseLength(text string) (length, error) {

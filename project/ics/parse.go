@@ -2,12 +2,12 @@ package ics
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/gantry-ops/gantry/pipeline"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 const maxEvents = 20_000
@@ -143,7 +143,7 @@ func (p *parser) zoneLine(path []string, l line) {
 }
 
 // ianaTail is an IANA name at the end of a longer one: "/example.org/20260101/Europe/London".
-var ianaTail = regexp.MustCompile(`[A-Za-z_]+(/[A-Za-z_+-]+[0-9]*){1,2}$`)
+var ianaTail = lazy.New(`[A-Za-z_]+(/[A-Za-z_+-]+[0-9]*){1,2}$`)
 
 // zone finds a time zone by its name in the file.
 func (p *parser) zone(l line) (*time.Location, bool) {

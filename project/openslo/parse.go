@@ -3,7 +3,6 @@ package openslo
 import (
 	"errors"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/project/internal/bind"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Codes of findings beside those about the form of a file, stable as in docs/diagnostics.md.
@@ -178,8 +178,8 @@ type window struct {
 }
 
 var (
-	lengthText = regexp.MustCompile(`^[1-9][0-9]{0,4}[mhdwMQY]$`)
-	startText  = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$`)
+	lengthText = lazy.New(`^[1-9][0-9]{0,4}[mhdwMQY]$`)
+	startText  = lazy.New(`^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$`)
 )
 
 const dayLength = 24 * time.Hour
@@ -219,7 +219,7 @@ func (w *window) value() bind.Value {
 				},
 			})},
 			{Key: "timeZone", Required: true, Value: bind.Parsed(&w.Zone, "the time zone", bind.Grammar[string]{
-				Form: "an IANA name such as America/New_York", Pattern: regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_+/-]*$`),
+				Form: "an IANA name such as America/New_York", Pattern: lazy.New(`^[A-Za-z][A-Za-z0-9_+/-]*$`),
 				Parse: func(text string) (string, error) {
 					if _, err := time.LoadLocation(text); err != nil || strings.EqualFold(text, "local") {
 						return "", errors.New("there is no such time zone")

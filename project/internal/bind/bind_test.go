@@ -3,13 +3,13 @@ package bind
 import (
 	"encoding/json"
 	"math"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/gantry-ops/gantry/pipeline"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 func load(t *testing.T, text string) (*Node, pipeline.Diagnostics) {
@@ -117,7 +117,7 @@ type thing struct {
 	name  string
 }
 
-var anyKey = Keys{What: "a key", Form: "small letters", Pattern: regexp.MustCompile(`^[a-z]+$`)}
+var anyKey = Keys{What: "a key", Form: "small letters", Pattern: lazy.New(`^[a-z]+$`)}
 
 func (x *thing) object() Object {
 	return Object{

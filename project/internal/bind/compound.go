@@ -1,8 +1,9 @@
 package bind
 
 import (
-	"regexp"
 	"slices"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Either takes what one of several values takes. No two of them take the same kind of node.
@@ -76,7 +77,7 @@ type Keys struct {
 	// What is what a key is: "the name of a service".
 	What    string
 	Form    string
-	Pattern *regexp.Regexp
+	Pattern *lazy.Regexp
 	// Refuse says what is wrong with a key that matches; empty is nothing.
 	Refuse func(key string) string
 }
@@ -288,7 +289,7 @@ func (v Value) Before(do func()) Value {
 }
 
 // OneText takes text that matches a pattern and hands it on.
-func OneText(what, form string, pattern *regexp.Regexp, do func(string)) Value {
+func OneText(what, form string, pattern *lazy.Regexp, do func(string)) Value {
 	return Value{
 		what: what, kinds: []Kind{Text}, form: form,
 		read: func(r *Reader, n *Node) {

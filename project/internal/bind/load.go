@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/gantry-ops/gantry/pipeline"
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // The bounds of a file: its bytes, how deep it may nest, and how many nodes it may have, where an alias counts with all it stands for.
@@ -123,8 +123,8 @@ func firstUnreadable(content []byte) (at int, problem string) {
 }
 
 var (
-	yamlError     = regexp.MustCompile(`^yaml: (?:line \d+: )?(.*)$`)
-	unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+	yamlError     = lazy.New(`^yaml: (?:line \d+: )?(.*)$`)
+	unknownAnchor = lazy.New(`^unknown anchor '(.*)' referenced$`)
 )
 
 // problemOf returns what the YAML library has to say, without the line.

@@ -2,18 +2,19 @@ package bind
 
 import (
 	"math"
-	"regexp"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Scalars are those of YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema), which editors use too: `on` and `yes` are
 // text, `0o17` and `0x1F` are numbers. Infinities and NaN are refused, as JSON has none.
 
 var (
-	decimal = regexp.MustCompile(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
-	based   = regexp.MustCompile(`^0(x[0-9a-fA-F]{1,13}|o[0-7]{1,17})$`)
+	decimal = lazy.New(`^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?$`)
+	based   = lazy.New(`^0(x[0-9a-fA-F]{1,13}|o[0-7]{1,17})$`)
 )
 
 // resolve sets the kind and value of a scalar from its text, its style and its explicit tag. It is false where the text does not fit the tag.

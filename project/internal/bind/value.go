@@ -3,10 +3,11 @@ package bind
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/gantry-ops/gantry/project/internal/lazy"
 )
 
 // Value is where a node goes: it checks, stores, and says in a schema what it takes.
@@ -235,7 +236,7 @@ func Num(dst *float64, what string, in Range) Value {
 // percent is the text form of a percentage.
 const percent = `^[0-9]+(\.[0-9]+)?%$`
 
-var isPercent = regexp.MustCompile(percent)
+var isPercent = lazy.New(percent)
 
 // Percent takes a percentage: a number, or text such as "5%".
 func Percent(dst *float64, what string, in Range) Value {
@@ -269,7 +270,7 @@ type Grammar[T any] struct {
 	// Form is what messages say it takes: "a duration such as 30s or 5m".
 	Form string
 	// Pattern is a regular expression that the whole text matches, of the dialect that JSON schemas and Go share.
-	Pattern *regexp.Regexp
+	Pattern *lazy.Regexp
 	// Parse reads text that matches. Its error says what is out of range: "it is more than 24h".
 	Parse func(string) (T, error)
 	// Format writes a value that is a default, empty for none; nil where there are no defaults.
