@@ -30,8 +30,13 @@ func (c *checker) check() {
 // unknown reports a name that there is not.
 func (c *checker) unknown(n *bind.Node, what, name string, known []string) {
 	hint := "there is " + bind.Or(known)
-	if len(known) == 0 {
+	if c.unknowns++; len(known) == 0 {
 		hint = "there is none"
+	} else if c.unknowns > 100 || len(known) > 20 {
+		hint = fmt.Sprintf("there are %d others", len(known))
+	}
+	if c.unknowns > 100 {
+		// Who wrote that many does not read a hint for each.
 	} else if near := bind.Nearest(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}

@@ -44,10 +44,15 @@ type taken struct {
 // chosen by different labels may be the same; nobody can tell here.
 func (c *checker) checkListeners() {
 	spots := map[spot]*taken{}
+	left := maxRoutes
 	for _, e := range c.p.Environments {
 		for _, p := range e.Placements {
 			for _, l := range c.listeners(e, p) {
 				for _, agent := range agents(p.Targets) {
+					if left -= max(1, len(l.port.Hosts)) * max(1, len(l.port.Paths)); left < 0 {
+						c.r.Report(pipeline.Error, l.node, codeTooMany, "split the file", "there are more than %d routes on all agents", maxRoutes)
+						return
+					}
 					host, number := splitAddress(l.address)
 					at := spot{agent, number}
 					if spots[at] == nil {

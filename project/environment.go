@@ -73,7 +73,7 @@ func (e *Environment) value() bind.Value {
 			{Key: "name", Required: true, Value: alone, Doc: "By which it is known everywhere."},
 			{Key: "regions", Value: bind.Items(&e.waves, "the regions", 1, waveValue), Doc: "Waves of regions, in order. A region alone is a wave of its own; those in a list are released together. Default: one, called `default`."},
 			{Key: "soak", Value: duration(&e.Soak, "soak", 0, 30*24*time.Hour), Doc: "How long a wave has to stay well before the next one begins; up to 30d."},
-			{Key: "targets", Value: bind.Items(&e.Targets, "the targets", 1, (*Target).value), Doc: "Where instances run. Default: the agent `local`, which the server starts."},
+			{Key: "targets", Value: bind.Items(&e.Targets, "the targets", 1, (*Target).value).AtMost(100), Doc: "Where instances run. Default: the agent `local`, which the server starts."},
 			{Key: "only", Value: bind.Items(&e.only, "only", 1, func(t *string) bind.Value { return name(t, "the name of a service") }), Doc: "The services that are released here. Default: all."},
 			{Key: "services", Value: overridesValue(&e.services), Doc: "What is different here about services, by their names."},
 			{Key: "environment", Value: bind.Texts(&s.Environment, "the environment", variableKeys("an environment variable")), Doc: "Plain variables of all services here."},

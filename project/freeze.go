@@ -13,6 +13,7 @@ import (
 	"github.com/gantry-ops/gantry/project/ics"
 	"github.com/gantry-ops/gantry/project/internal/bind"
 	"github.com/gantry-ops/gantry/project/internal/lazy"
+	"github.com/gantry-ops/gantry/project/internal/wall"
 )
 
 // Freeze is a set of times in which nothing is released: weekly windows, windows that a cron line begins, a span of dates, or the events of
@@ -106,7 +107,7 @@ func parseZone(name string) (string, error) {
 	if strings.EqualFold(name, "local") {
 		return "", errors.New("it would be that of the server; name one as Europe/London")
 	}
-	if _, err := time.LoadLocation(name); err != nil {
+	if _, err := wall.Location(name); err != nil {
 		return "", errors.New("there is no such time zone; name one as Europe/London")
 	}
 	return name, nil

@@ -84,7 +84,7 @@ func (f *Freeze) why(detail string) string {
 
 // location is the freeze's time zone; UTC where it is not known, which [Parse] refuses.
 func (f *Freeze) location() *time.Location {
-	loc, err := time.LoadLocation(f.Zone)
+	loc, err := wall.Location(f.Zone)
 	if err != nil {
 		return time.UTC
 	}

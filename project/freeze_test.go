@@ -92,7 +92,7 @@ market: {days: mon-fri, from: "09:30", to: "16:00", timezone: America/New_York}
 night: {from: "22:45", to: "06:15", timezone: Australia/Lord_Howe}
 batch: {cron: "20 1 * * *", for: 100m, timezone: Europe/London}
 `[1:])
-	for at := time.Date(2026, 3, 1, 0, 7, 0, 0, time.UTC); at.Year() == 2026; at = at.Add(97 * time.Minute) {
+	for at := time.Date(2026, 3, 1, 0, 7, 0, 0, time.UTC); at.Year() == 2026; at = at.Add(211 * time.Minute) {
 		until, reason := Frozen(all, at)
 		if until.IsZero() {
 			if reason != "" {

@@ -7,10 +7,13 @@ import (
 	"github.com/gantry-ops/gantry/project/internal/bind"
 )
 
-// The bounds of a file: how many services, and how many services in regions of environments in all.
+// The bounds of a file: how many services, how many services in regions of environments in all, how many nodes are read to place them, and
+// how many routes their listeners have.
 const (
 	maxServices   = 500
 	maxPlacements = 2_000
+	maxRead       = 500_000
+	maxRoutes     = 500_000
 )
 
 // Parse reads a gantry.yaml. file is the name that messages call it. The project is nil where one of the diagnostics is an error. Notes tell of
@@ -57,6 +60,10 @@ type checker struct {
 	p    *Project
 	// places are the readers that know where a service's members stand.
 	places map[*Service]*bind.Reader
+	// nodes is how many were read again, placed how many placements there are.
+	nodes, placed int
+	// unknowns is how many names there are not.
+	unknowns int
 }
 
 // build makes services and placements by reading what is said about them again, one over the other.
@@ -99,8 +106,8 @@ func (c *checker) place(e *Environment, order []string) {
 				continue
 			}
 			for _, g := range wave {
-				if len(e.Placements) == maxPlacements {
-					c.r.Errorf(c.r.At(&e.Name), codeTooMany, "split the file", "there are more than %d services in regions", maxPlacements)
+				if c.placed++; c.placed > maxPlacements || c.nodes > maxRead {
+					c.r.Errorf(c.r.At(&e.Name), codeTooMany, "split the file", "there are more than %d services in regions, or they say too much", maxPlacements)
 					return
 				}
 				s := c.service(name, node, e.services[name], g.services[name])
@@ -125,6 +132,10 @@ func (e *Environment) targets(service, region string) []Target {
 // service reads everything that is said about a service: defaults, the environment, the service itself, and what goes before it there.
 func (c *checker) service(name string, environment *bind.Node, over ...*bind.Node) *Service {
 	s, r := newService(name), c.r.Quiet()
+	c.nodes += c.root.Get("defaults").Size() + c.doc.services[name].Size()
+	for _, n := range over {
+		c.nodes += n.Size()
+	}
 	for _, m := range s.common() {
 		r.Read(c.root.Get("defaults").Get(m.Key), m.Value)
 	}

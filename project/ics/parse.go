@@ -8,6 +8,7 @@ import (
 
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/project/internal/lazy"
+	"github.com/gantry-ops/gantry/project/internal/wall"
 )
 
 const maxEvents = 20_000
@@ -155,7 +156,7 @@ func (p *parser) zone(l line) (*time.Location, bool) {
 		if name == "" || strings.EqualFold(name, "local") || strings.Contains(name, "..") {
 			continue
 		}
-		if loc, err := time.LoadLocation(name); err == nil {
+		if loc, err := wall.Location(name); err == nil {
 			return loc, true
 		}
 	}

@@ -76,6 +76,21 @@ func TestPlaces(t *testing.T) {
 	}
 }
 
+// Files on one line do not take longer than others.
+func BenchmarkOneLine(b *testing.B) {
+	for _, item := range []string{"a", "é"} {
+		content := []byte("[" + strings.Repeat(item+", ", maxNodes-10) + "]")
+		b.Run(item, func(b *testing.B) {
+			for b.Loop() {
+				var diags pipeline.Diagnostics
+				if Load("bench.yaml", "a test", content, &diags) == nil {
+					b.Fatal(diags.Err())
+				}
+			}
+		})
+	}
+}
+
 func TestUnreadable(t *testing.T) {
 	for text, want := range map[string]string{
 		"a: \x01":                       CodeEncoding,

@@ -33,13 +33,23 @@ func Either(what string, values ...Value) Value {
 	return v
 }
 
-// Items takes a list of at least some items, which replaces what there was before.
+// The bounds of lists, and of mappings whose keys their author chooses and that are looked through one by one.
+const (
+	maxItems = 1_000
+	maxNamed = 200
+)
+
+// Items takes a list of at least some items, which replaces what there was before. It has 1000 at most.
 func Items[T any](dst *[]T, what string, least int, item func(*T) Value) Value {
 	return Value{
 		what: what, kinds: []Kind{List},
 		read: func(r *Reader, n *Node) {
 			if len(n.Items) < least {
 				r.Errorf(n, CodeValue, "", "%s must have at least %d, not %d", what, least, len(n.Items))
+				return
+			}
+			if len(n.Items) > maxItems {
+				r.Errorf(n, CodeValue, "", "%s must have at most %d, not %d", what, maxItems, len(n.Items))
 				return
 			}
 			out := make([]T, len(n.Items))
@@ -50,7 +60,7 @@ func Items[T any](dst *[]T, what string, least int, item func(*T) Value) Value {
 			*dst, r.places[dst] = out, n
 		},
 		schema: func(s *Schemas) map[string]any {
-			out := map[string]any{"type": "array", "items": item(new(T)).schema(s)}
+			out := map[string]any{"type": "array", "items": item(new(T)).schema(s), "maxItems": maxItems}
 			if least > 0 {
 				out["minItems"] = least
 			}
@@ -96,14 +106,18 @@ func (k Keys) check(r *Reader, key *Node) bool {
 	return true
 }
 
-// Named takes a mapping from names that the author chooses to values. Those that are there already are read once more, others are added
-// at the end.
+// Named takes a mapping from names that the author chooses to values, 200 at most. Those that are there already are read once more, others
+// are added at the end.
 func Named[T any](dst *[]*T, what string, keys Keys, least int, add func(name string) *T, name func(*T) string, value func(*T) Value) Value {
 	return Value{
 		what: what, kinds: []Kind{Map},
 		read: func(r *Reader, n *Node) {
 			if len(n.Members) < least {
 				r.Errorf(n, CodeValue, "", "%s must have at least %d, not %d", what, least, len(n.Members))
+				return
+			}
+			if len(n.Members) > maxNamed {
+				r.Errorf(n, CodeValue, "", "%s must have at most %d, not %d", what, maxNamed, len(n.Members))
 				return
 			}
 			r.places[dst] = n
@@ -123,7 +137,7 @@ func Named[T any](dst *[]*T, what string, keys Keys, least int, add func(name st
 		schema: func(s *Schemas) map[string]any {
 			out := map[string]any{
 				"type": "object", "propertyNames": map[string]any{"pattern": keys.Pattern.String()},
-				"additionalProperties": value(add("name")).schema(s),
+				"additionalProperties": value(add("name")).schema(s), "maxProperties": maxNamed,
 			}
 			if least > 0 {
 				out["minProperties"] = least
@@ -239,6 +253,24 @@ func Anything() Value {
 		read:   func(*Reader, *Node) {},
 		schema: func(*Schemas) map[string]any { return map[string]any{} },
 	}
+}
+
+// AtMost refuses a list with more items.
+func (v Value) AtMost(most int) Value {
+	read, schema := v.read, v.schema
+	v.read = func(r *Reader, n *Node) {
+		if len(n.Items) > most {
+			r.Errorf(n, CodeValue, "", "%s must have at most %d, not %d", v.what, most, len(n.Items))
+			return
+		}
+		read(r, n)
+	}
+	v.schema = func(s *Schemas) map[string]any {
+		out := schema(s)
+		out["maxItems"] = most
+		return out
+	}
+	return v
 }
 
 // Maybe takes what a value takes that is not there before.

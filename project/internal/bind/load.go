@@ -182,6 +182,15 @@ func (l *loader) errorf(n *Node, code, hint, format string, args ...any) {
 
 // node turns a YAML node and what is below it into nodes with places. It returns nil when the file is past its bounds.
 func (l *loader) node(y *yaml.Node, depth int) *Node {
+	before := l.nodes
+	n := l.convert(y, depth)
+	if n != nil {
+		n.size = l.nodes - before
+	}
+	return n
+}
+
+func (l *loader) convert(y *yaml.Node, depth int) *Node {
 	n := &Node{Pos: l.src.pos(y.Line, y.Column), Text: y.Value, style: y.Style}
 	if l.nodes++; l.nodes > maxNodes || depth > maxDepth {
 		switch {

@@ -39,6 +39,7 @@ type Node struct {
 	Items   []*Node
 	Members []Pair
 
+	size  int
 	style yaml.Style
 	// bad: an error about this node was reported; nothing that follows from it should be.
 	bad bool
@@ -71,6 +72,14 @@ func (n *Node) Key(key string) *Node {
 		}
 	}
 	return nil
+}
+
+// Size is how many nodes there are below a node, itself included; none for nil.
+func (n *Node) Size() int {
+	if n == nil {
+		return 0
+	}
+	return n.size
 }
 
 // Width is how many bytes of its line the node takes, as far as that is plain to see.

@@ -12,14 +12,19 @@ type Source struct {
 	file  string
 	text  []byte
 	lines []int // offset of each line's first byte
+	// ascii: every character is one byte.
+	ascii bool
+	// chars holds, for lines that were asked for, the offset of each character in the line.
+	chars map[int][]int32
 }
 
 func newSource(file string, text []byte) *Source {
-	s := &Source{file: file, text: text, lines: make([]int, 1, 1+bytes.Count(text, []byte{'\n'}))}
+	s := &Source{file: file, text: text, lines: make([]int, 1, 1+bytes.Count(text, []byte{'\n'})), ascii: true, chars: map[int][]int32{}}
 	for i, b := range text {
 		if b == '\n' {
 			s.lines = append(s.lines, i+1)
 		}
+		s.ascii = s.ascii && b < utf8.RuneSelf
 	}
 	return s
 }
@@ -38,16 +43,20 @@ func (s *Source) line(n int) []byte {
 
 // pos returns the place of a column that counts characters, as the YAML library does; places count bytes.
 func (s *Source) pos(line, col int) pipeline.Pos {
-	at, text := 0, s.line(line)
-	for i := 1; i < col; i++ {
-		if at >= len(text) {
-			at += col - i
-			break
-		}
-		_, size := utf8.DecodeRune(text[at:])
-		at += size
+	if s.ascii {
+		return pipeline.Pos{File: s.file, Line: line, Col: col}
 	}
-	return pipeline.Pos{File: s.file, Line: line, Col: at + 1}
+	chars, ok := s.chars[line]
+	if !ok {
+		for at := range string(s.line(line)) {
+			chars = append(chars, int32(at))
+		}
+		s.chars[line] = chars
+	}
+	if n := len(chars); col > n { // behind the end, where what is missing would stand
+		return pipeline.Pos{File: s.file, Line: line, Col: len(s.line(line)) + col - n}
+	}
+	return pipeline.Pos{File: s.file, Line: line, Col: int(chars[max(col, 1)-1]) + 1}
 }
 
 // at returns the place of a byte of the file.

@@ -2,7 +2,10 @@
 // is kept as a time in UTC, which has neither.
 package wall
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // Face is what a clock on a wall in a zone shows at a time, to the second.
 func Face(t time.Time, loc *time.Location) time.Time {
@@ -51,4 +54,20 @@ func Calendar(face time.Time, loc *time.Location) time.Time {
 	}
 	_, before := t.Add(-time.Nanosecond).Zone()
 	return time.Unix(face.Unix()-int64(before), 0).In(loc)
+}
+
+// locations are the time zones that were loaded: reading one takes longer than all that is done with it.
+var locations sync.Map
+
+// Location is time.LoadLocation, which reads the same zone once.
+func Location(name string) (*time.Location, error) {
+	if loc, ok := locations.Load(name); ok {
+		return loc.(*time.Location), nil
+	}
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, err
+	}
+	locations.Store(name, loc)
+	return loc, nil
 }
