@@ -15,7 +15,7 @@ const maxWindow = 31 * 24 * time.Hour
 const horizon = 100 * 24 * time.Hour
 
 // Frozen says whether a time is in one of the freezes, until when, and why. It follows windows that touch or overlap, so that until is when a
-// release may begin; where there is no such time within 100 days, it is that far away. A freeze whose calendar was not read holds always:
+// release may begin; where there is no such time within 100 days, it is that far away. A freeze whose calendar was not read, or that cannot be understood, holds always:
 // what is not known never passes. The result depends on its arguments alone.
 func (g *Gates) Frozen(at time.Time) (until time.Time, reason string) {
 	return Frozen(g.Freezes, at)
@@ -48,6 +48,9 @@ func Frozen(freezes []*Freeze, at time.Time) (until time.Time, reason string) {
 
 // Frozen says whether a time is in the freeze, until when this window holds, and why. A zero time is not frozen.
 func (f *Freeze) Frozen(at time.Time) (until time.Time, reason string) {
+	if problem := f.broken(); problem != "" {
+		return at.Add(horizon), f.why(problem)
+	}
 	loc := f.location()
 	if f.Calendar != "" && f.Events == nil {
 		return at.Add(horizon), f.why(fmt.Sprintf("the calendar %s was not read", f.Calendar))
@@ -80,6 +83,37 @@ func (f *Freeze) why(detail string) string {
 		return fmt.Sprintf("%s: %s (%s)", f.Name, f.Reason, detail)
 	}
 	return f.Name + ": " + detail
+}
+
+// broken says what cannot be understood: of a freeze that [Parse] has made nothing, of one from elsewhere perhaps something.
+func (f *Freeze) broken() string {
+	if _, err := wall.Location(f.Zone); err != nil {
+		return fmt.Sprintf("the time zone %q is not known", f.Zone)
+	}
+	if f.Cron != "" {
+		if _, err := cronParser.Parse(f.Cron); err != nil {
+			return fmt.Sprintf("the cron line %q is not valid", f.Cron)
+		}
+	}
+	for _, d := range []string{f.Start, f.End} {
+		if _, _, err := dateOf(d, time.UTC); d != "" && err != nil {
+			return fmt.Sprintf("there is no date %q", d)
+		}
+	}
+	for _, c := range []string{f.From, f.To} {
+		if c != "" && !clockText.MatchString(c) {
+			return fmt.Sprintf("there is no clock time %q", c)
+		}
+	}
+	for _, d := range f.Days {
+		if !slices.Contains(weekdays, d) {
+			return fmt.Sprintf("there is no day %q", d)
+		}
+	}
+	if what, _ := f.problem(); what != "" {
+		return what
+	}
+	return ""
 }
 
 // location is the freeze's time zone; UTC where it is not known, which [Parse] refuses.

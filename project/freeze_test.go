@@ -109,6 +109,24 @@ batch: {cron: "20 1 * * *", for: 100m, timezone: Europe/London}
 	}
 }
 
+// A freeze that cannot be understood holds: what is not known never passes.
+func TestFrozenBroken(t *testing.T) {
+	at := time.Date(2026, 6, 1, 12, 0, 0, 0, time.UTC)
+	for _, f := range []*Freeze{
+		{Name: "x", Zone: "Mars/Olympus", Days: []string{"sun"}},
+		{Name: "x", Zone: "UTC", Cron: "what", For: Duration(time.Hour)},
+		{Name: "x", Zone: "UTC", Start: "2026-02-30", End: "2026-03-01"},
+		{Name: "x", Zone: "UTC", Start: "2025-01-01"},
+		{Name: "x", Zone: "UTC", From: "25:00", To: "26:00"},
+		{Name: "x", Zone: "UTC", Days: []string{"someday"}},
+		{Name: "x", Zone: "UTC"},
+	} {
+		if until, reason := f.Frozen(at); !until.After(at) || !strings.HasPrefix(reason, "x: ") {
+			t.Errorf("%+v: until %s because %q", f, until, reason)
+		}
+	}
+}
+
 func BenchmarkFrozenForEver(b *testing.B) {
 	f := []*Freeze{{Name: "ever", Zone: "Europe/London", Cron: "* * * * *", For: Duration(31 * 24 * time.Hour)}}
 	for b.Loop() {
