@@ -258,6 +258,15 @@ func (g *cgroup) remove() error {
 	return nil
 }
 
+// removeTries is how often a cgroup is tried to be removed whose last process has just ended.
+const removeTries = 200
+
+func (g *cgroup) removeSoon() {
+	for n := 0; g.remove() != nil && n < removeTries; n++ {
+		<-time.NewTimer(5 * time.Millisecond).C
+	}
+}
+
 // memorySlack is what a run time may reserve beyond its limit where that is held by RLIMIT_DATA, which counts what is reserved: Go reserves
 // 64 MiB at a time.
 const memorySlack = 128 << 20

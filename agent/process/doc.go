@@ -19,6 +19,8 @@
 //
 // Limits are held by cgroups (version 2) where they can be written; the status says what is held, by what, and what is not.
 //
+// A folder stays where it is: a copy of it would take the same processes for its own.
+//
 // It is for Linux 5.4 or later; elsewhere [New] returns [ErrUnsupported]. As the first process of a container the agent would inherit
 // what workloads orphan: run it below an init there. It knows nothing of bundles but their folder, of routing or of the server.
 package process

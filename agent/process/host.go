@@ -72,7 +72,7 @@ type process interface {
 	done() <-chan struct{}
 	// limits says in words what holds which limit.
 	limits() []string
-	// signal asks all of it to end.
+	// signal asks all of it to end: each once, and when it is called again those that it has not found before. It is called by one goroutine.
 	signal(name string) error
 	// members are the process IDs of what lives.
 	members() ([]int, error)

@@ -248,7 +248,7 @@ func (h *linuxHost) sweepCgroups(launches map[string]string) {
 		if strings.HasPrefix(name, "gantry-"+h.store+"-") && !current[name] {
 			g := &cgroup{filepath.Join(h.cgroups.dir, name)}
 			g.kill()
-			g.remove()
+			g.removeSoon()
 		}
 	}
 }

@@ -259,13 +259,8 @@ func (i *Instance) stop(ctx context.Context) error {
 	i.stopping = true
 	i.mu.Unlock()
 	if first {
-		err := i.save()
-		if err != nil && i.s.ctx.Err() == nil {
-			i.mu.Lock()
-			i.stopping = false
-			i.mu.Unlock()
-			return err
-		}
+		// Where it cannot be recorded it is done all the same: a full disk must not keep anything running.
+		i.trySave()
 		close(i.asked)
 	}
 	select {

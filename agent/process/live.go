@@ -270,8 +270,11 @@ func (i *Instance) finish(state State, reason string) {
 // retryKill is how long to wait before trying again to end what does not end.
 const retryKill = time.Second
 
-// leftPoll is how often to look whether what a leader has left is gone.
-const leftPoll = 20 * time.Millisecond
+// leftPoll is how soon to look whether what a leader has left is gone; then less and less often.
+const (
+	leftPoll     = 5 * time.Millisecond
+	leftPollMost = 200 * time.Millisecond
+)
 
 // end asks a process to end, gives it its grace, and ends it by force.
 func (i *Instance) end(p process, because string) outcome {
@@ -293,12 +296,13 @@ func (i *Instance) end(p process, because string) outcome {
 		o.letGo = true
 		return o
 	}
-	// What the leader has left was asked as well, and has the rest of the grace.
-	for !over {
+	// What the leader has left was asked as well, or is now, and has the rest of the grace.
+	for wait := leftPoll; !over; wait = min(2*wait, leftPollMost) {
 		if left, err := p.members(); err != nil || len(left) == 0 {
 			break
 		}
-		poll := time.NewTimer(leftPoll)
+		p.signal(i.spec.Stop.Signal)
+		poll := time.NewTimer(wait)
 		select {
 		case <-poll.C:
 		case <-grace.C:

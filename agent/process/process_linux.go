@@ -34,6 +34,10 @@ type linuxProcess struct {
 	rebooted bool
 	ended    chan struct{}
 
+	// asked are those that were signalled, by their start; nil before. asGroup: the leader's group was as a whole. Both are for who signals.
+	asked   map[int]uint64
+	asGroup bool
+
 	mu     sync.Mutex
 	killed bool // by us, before it ended
 	// guests are the commands that were run inside: they are members, but not left behind.
@@ -157,8 +161,9 @@ var signals = map[string]unix.Signal{
 	"TERM": unix.SIGTERM, "INT": unix.SIGINT, "QUIT": unix.SIGQUIT, "HUP": unix.SIGHUP, "USR1": unix.SIGUSR1, "USR2": unix.SIGUSR2,
 }
 
-// pidfdGroup makes pidfd_send_signal(2) signal the process group (Linux 6.9): exactly that one, whatever became of its number.
-const pidfdGroup = 1 << 2
+// pidfdGroup makes pidfd_send_signal(2) signal the process group (Linux 6.9): exactly that one, whatever became of its number. A test has
+// another value, which no kernel knows.
+var pidfdGroup = 1 << 2
 
 // signalGroup signals the leader's group, and reports whether the kernel could.
 func (p *linuxProcess) signalGroup(signal unix.Signal) bool {
@@ -174,17 +179,24 @@ func (p *linuxProcess) signalGroup(signal unix.Signal) bool {
 
 func (p *linuxProcess) signal(name string) error {
 	signal := signals[name]
-	group := p.signalGroup(signal)
-	members, err := p.scan()
-	for _, s := range members {
-		if !group || s.pgrp != p.pid {
-			if e := signalOne(s, signal); e != nil && !errors.Is(e, unix.ESRCH) && !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, fmt.Errorf("signal process %d: %w", s.pid, e))
-			}
+	if p.asked == nil {
+		p.asked = map[int]uint64{}
+		if p.asGroup = p.signalGroup(signal); p.asGroup {
+			p.signalGroup(unix.SIGCONT) // one that was stopped could not react
 		}
 	}
-	// One that was stopped could not react.
-	p.signalGroup(unix.SIGCONT)
+	members, err := p.scan()
+	for _, s := range members {
+		// Who came into the group since is a part of its ending.
+		if p.asked[s.pid] == s.start || p.asGroup && s.pgrp == p.pid {
+			continue
+		}
+		p.asked[s.pid] = s.start
+		e := errors.Join(signalOne(s, signal), signalOne(s, unix.SIGCONT))
+		if e != nil && !errors.Is(e, unix.ESRCH) && !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, fmt.Errorf("signal process %d: %w", s.pid, e))
+		}
+	}
 	return err
 }
 
@@ -212,10 +224,7 @@ func (p *linuxProcess) finish(ctx context.Context) (exit, error) {
 	}
 	e := p.exit()
 	if p.group != nil {
-		// What stays busy for longer is removed by the next agent.
-		for n := 0; p.group.remove() != nil && n < removeTries; n++ {
-			<-time.NewTimer(killPoll).C
-		}
+		p.group.removeSoon() // or by the next agent
 	}
 	p.release()
 	return e, nil
@@ -312,9 +321,6 @@ func (p *linuxProcess) release() {
 		p.file.Close()
 	}
 }
-
-// removeTries is how often a cgroup is tried to be removed whose last process has just ended.
-const removeTries = 100
 
 // outputMost is how much of a check's output is kept, in bytes.
 const outputMost = 4 << 10

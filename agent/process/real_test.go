@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,12 +151,16 @@ func stop(t *testing.T, s *Supervisor, id string) {
 	}
 }
 
+// groups are those of this machine.
+var groups = sync.OnceValue(func() cgroups { return findCgroups("", "probe") })
+
 // both runs a test with cgroups, where there are some, and without.
 func both(t *testing.T, f func(t *testing.T, o Options)) {
+	t.Helper()
 	for _, cgroup := range []string{"", "off"} {
 		t.Run("cgroup="+cgroup, func(t *testing.T) {
 			t.Parallel()
-			if c := findCgroups("", "probe"); cgroup == "" && c.dir == "" {
+			if c := groups(); cgroup == "" && c.dir == "" {
 				t.Skip(c.why)
 			}
 			f(t, Options{Cgroup: cgroup})
@@ -375,6 +380,60 @@ func TestPortLost(t *testing.T) {
 	}
 	if !strings.Contains(status.LastExit, fmt.Sprintf("exit code 7; somebody else listens on its port http (%d)", port)) {
 		t.Errorf("last exit %q", status.LastExit)
+	}
+}
+
+func TestCommandInside(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		s := supervise(t, t.TempDir(), o)
+		spec := workload("web", "sleep")
+		spec.Check.Kind = CheckCommand
+
+		spec.ID, spec.Check.Command = "none", []string{"./none"}
+		none := start(t, s, spec)
+		await(t, none, "told", func(s Status) bool { return strings.Contains(s.Reason, "./none: there is no such program") })
+
+		sh := func(id, script string, timeout time.Duration) *Instance {
+			spec.ID, spec.Check.Timeout = id, timeout
+			spec.Check.Command = []string{"/bin/sh", "-c", script}
+			return start(t, s, spec)
+		}
+		// A command leaves somebody behind, who holds its output.
+		fine := sh("fine", "test $PORT_HTTP = $PORT && test \"$(pwd -P)\" = \"$(cd $GANTRY_WORK && pwd -P)\" || exit 1; sleep 1000 &", patience)
+		healthy(t, fine)
+		bad := sh("bad", "echo the queue is full; echo more; exit 3", patience)
+		await(t, bad, "told", func(s Status) bool {
+			return strings.Contains(s.Reason, "/bin/sh ended with exit code 3: the queue is full")
+		})
+		hangs := sh("hangs", "sleep 1000", 50*time.Millisecond)
+		await(t, hangs, "told", func(s Status) bool { return strings.Contains(s.Reason, "/bin/sh did not end within 50ms") })
+		for _, i := range []*Instance{none, fine, bad, hangs} {
+			stop(t, s, i.ID())
+			if status := i.Status(); strings.Contains(status.Reason, "left") {
+				t.Errorf("a check's command was taken for the workload's: %s", status.Reason)
+			}
+		}
+	})
+}
+
+// TestFlood has one instance print without end. The others are heard, and the flood is counted.
+func TestFlood(t *testing.T) {
+	s := supervise(t, t.TempDir(), Options{Logs: LogLimits{Rate: 1000, Burst: 10_000}})
+	flood := start(t, s, workload("flood", "flood=1000000000"))
+	quiet := start(t, s, workload("quiet", "print=heard serve"))
+	healthy(t, quiet)
+	if log := printed(t, quiet); !strings.Contains(log, "out heard\n") {
+		t.Errorf("log:\n%s", log)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for l, err := range flood.Logs(ctx, LogOptions{Last: -1, Follow: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Stream == Agent && strings.Contains(string(l.Text), "were left out: more than 1000 bytes per second") {
+			break
+		}
 	}
 }
 

@@ -47,8 +47,9 @@ type Options struct {
 	Backoff Backoff
 	// Seed of the chance in the waits between restarts.
 	Seed uint64
-	// Cgroup is the folder of a cgroup (version 2) below which instances get theirs. Empty: the agent's own, see the package's
-	// documentation; "off": none.
+	// Cgroup is the folder of a cgroup (version 2) below which instances get theirs; "off": none. Empty: the agent's own, or the root
+	// of the hierarchy where that can be written and hands on more. Below systemd the agent's own needs Delegate=yes and
+	// DelegateSubgroup=gantry-agent, and for workloads to outlive the agent KillMode=process (systemd.kill(5)).
 	Cgroup string
 	// Log hears of what is nobody's result, such as a record that cannot be written.
 	Log *slog.Logger
@@ -173,6 +174,10 @@ func (s *Supervisor) load(ctx context.Context) error {
 		s.instances[id] = i
 		launches[id] = r.Run.Nonce
 		s.ports.claim(id, r.Ports)
+	}
+	// What was not found for want of time is not gone.
+	if err := context.Cause(ctx); err != nil {
+		return err
 	}
 	ended, err := s.host.sweep(ctx, s.store, launches)
 	if len(ended) > 0 {

@@ -134,7 +134,7 @@ func serve(address string) {
 
 // beAgent supervises a folder until it is killed: it starts, stops and removes instances as chance has it, and says what it does.
 func beAgent() {
-	s, err := New(context.Background(), os.Getenv("GANTRY_TEST_DIR"), Options{Backoff: quick})
+	s, err := New(context.Background(), os.Getenv("GANTRY_TEST_DIR"), Options{Backoff: quick, Cgroup: os.Getenv("GANTRY_TEST_CGROUP")})
 	if err != nil {
 		fmt.Println("failed:", err)
 		os.Exit(1)
@@ -146,7 +146,7 @@ func beAgent() {
 		i, err := s.Get(id)
 		switch {
 		case err != nil:
-			_, err = s.Start(context.Background(), workload(id, "print=hello child daemon serve"))
+			_, err = s.Start(context.Background(), workload(id, "print=hello daemon serve"))
 		case random.IntN(3) == 0:
 			err = s.Remove(context.Background(), id)
 		case random.IntN(3) == 0:
