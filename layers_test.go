@@ -257,6 +257,12 @@ var house = []room{
 		why:   "a judgement is computed from samples alone, so that anybody can compute it again",
 	},
 	{
+		dir:   "release/analysis/simulate",
+		rooms: []string{"release/analysis"},
+		never: []string{"os/exec", "net", "net/http"},
+		why:   "a simulation plays dice for the judges, and sees what callers see",
+	},
+	{
 		dir: "web",
 		why: "the UI speaks to the public API alone",
 	},

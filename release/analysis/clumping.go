@@ -1,5 +1,7 @@
 package analysis
 
+import "math"
+
 // clumping estimates by how much the number of failures (or of slow requests) in a window varies more than that of independent requests
 // would: Pearson's statistic over the windows divided by its degrees of freedom, from running sums that may fade.
 type clumping struct {
@@ -9,6 +11,30 @@ type clumping struct {
 	// Squares is the sum of bad²/requests.
 	Squares float64 `json:"squares,omitempty"`
 }
+
+// clumps look at windows one by one and at ten together, since a clump may last for some seconds; the larger estimate counts.
+type clumps struct {
+	Each clumping `json:"each,omitzero"`
+	Tens clumping `json:"tens,omitzero"`
+	// Requests, Bad and Windows wait to become ten.
+	Requests int64 `json:"requests,omitempty"`
+	Bad      int64 `json:"bad,omitempty"`
+	Windows  int   `json:"windows,omitempty"`
+}
+
+// add takes a window in; keep is what is kept of those before, 1 for all.
+func (c *clumps) add(bad, requests int64, keep float64) {
+	c.Each.add(bad, requests, keep)
+	c.Requests += requests
+	c.Bad += bad
+	if c.Windows++; c.Windows == 10 {
+		c.Tens.add(c.Bad, c.Requests, math.Pow(keep, 10))
+		c.Requests, c.Bad, c.Windows = 0, 0, 0
+	}
+}
+
+// dispersion is at least 1.
+func (c *clumps) dispersion() float64 { return max(c.Each.dispersion(), c.Tens.dispersion()) }
 
 // add takes a window in; keep is what is kept of those before, 1 for all.
 func (c *clumping) add(bad, requests int64, keep float64) {
@@ -23,12 +49,9 @@ func (c *clumping) add(bad, requests int64, keep float64) {
 	c.Squares += b * b / n
 }
 
-// trust is how many windows an estimate has to be based on to count half.
-const trust = 10
-
-// dispersion returns the estimate, at least 1, drawn towards 1 where there are few windows.
+// dispersion returns the estimate less its standard error (that of Pearson's statistic of independent requests), at least 1.
 func (c *clumping) dispersion() float64 {
-	if c.Windows < 2 || c.Requests <= 0 || c.Bad < 1e-6 {
+	if c.Windows < 3 || c.Requests <= 0 || c.Bad < 1e-6 {
 		return 1
 	}
 	p := c.Bad / c.Requests
@@ -36,5 +59,5 @@ func (c *clumping) dispersion() float64 {
 		return 1
 	}
 	estimate := (c.Squares - p*c.Bad) / (p * (1 - p)) / (c.Windows - 1)
-	return 1 + max(0, estimate-1)*c.Windows/(c.Windows+trust)
+	return max(1, estimate-math.Sqrt(2/(c.Windows-1)))
 }

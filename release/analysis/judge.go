@@ -160,7 +160,7 @@ func (f *finding) conclude(m *Metric) {
 	var say string
 	switch {
 	case f.failing(e):
-		r.Verdict, say = Fail, fmt.Sprintf("p is %s, and at most %s fails", short(e.p), short(r.Limit))
+		r.Verdict, say = Fail, fmt.Sprintf("p is %s, at most the limit of %s", short(e.p), short(r.Limit))
 	case f.least > r.Limit:
 		r.Verdict, say = Inconclusive, fmt.Sprintf("with so few samples no outcome could have had a p of at most %s", short(r.Limit))
 	case f.unsure != "":
@@ -168,7 +168,7 @@ func (f *finding) conclude(m *Metric) {
 	case significant && e.effect.Estimate != 0:
 		r.Verdict, say = Pass, fmt.Sprintf("p is %s, but the difference is not above the floor of %s", short(e.p), m.floor())
 	default:
-		r.Verdict, say = Pass, fmt.Sprintf("p is %s, and only at most %s fails", short(e.p), short(r.Limit))
+		r.Verdict, say = Pass, fmt.Sprintf("p is %s, above the limit of %s", short(e.p), short(r.Limit))
 	}
 	r.Reason = e.words + "; " + say
 	if e.dispersion > 1.005 {
@@ -317,20 +317,18 @@ func longestSilence(windows []Window) int {
 // compareErrors tests the share of requests that failed.
 func (m *Metric) compareErrors(f *finding, d *Data, canary, reference counts) {
 	// By the reference alone: more failures of the canary must not weaken the evidence against it.
-	var clumps clumping
+	var seen clumps
 	for i := range d.Reference.Windows {
 		if w := &d.Reference.Windows[i]; !w.Missing {
-			clumps.add(w.Errors, w.Requests, 1)
+			seen.add(w.Errors, w.Requests, 1)
 		}
 	}
-	by := clumps.dispersion()
-	e1, n1 := reduced(canary.errors, canary.requests, by)
-	e0, n0 := reduced(reference.errors, reference.requests, by)
-	low, high := Newcombe(e1, n1, e0, n0, m.Level)
+	by := seen.dispersion()
+	low, high := Newcombe(canary.errors, canary.requests, reference.errors, reference.requests, widened(m.Level, by))
 	difference := ratio(canary.errors, canary.requests) - ratio(reference.errors, reference.requests)
-	f.least = leastP(n1, n0, Higher)
+	f.least = weakened(leastP(canary.requests, reference.requests, Higher), by)
 	f.evidence = []evidence{{
-		test: "Fisher's exact test, one-sided", statistic: float64(canary.errors), p: Fisher(e1, n1, e0, n0, Higher), dispersion: by,
+		test: "Fisher's exact test, one-sided", statistic: float64(canary.errors), p: weakened(Fisher(canary.errors, canary.requests, reference.errors, reference.requests, Higher), by), dispersion: by,
 		effect: Effect{Estimate: difference, Low: min(low, difference), High: max(high, difference), Confidence: 1 - 2*m.Level, Unit: Share, Of: "share of failures"},
 		sized:  difference > 0 && rounded(difference) >= m.Floor,
 		words: fmt.Sprintf("%s of the canary failed (%s) and %s of the reference (%s)", of(canary.errors, canary.requests),
@@ -353,11 +351,16 @@ func ratio(part, whole int64) float64 {
 	return float64(part) / float64(whole)
 }
 
-// reduced divides counts by a design effect: J. N. K. Rao and A. J. Scott, "A simple method for the analysis of clustered binary data",
-// 1992. Failures are rounded down and requests up, so that at least one remains of any.
-func reduced(part, whole int64, by float64) (int64, int64) {
-	if by <= 1 {
-		return part, whole
+// weakened is the p of a deviate divided by the root of a dispersion: what quasi-likelihood does (R. W. M. Wedderburn, 1974), without
+// rounding counts.
+func weakened(p, by float64) float64 {
+	if by <= 1 || p <= 0 || p >= 0.5 {
+		return p
 	}
-	return int64(math.Floor(float64(part)/by + 1e-9)), int64(math.Ceil(float64(whole)/by - 1e-9))
+	return normalTail(normalQuantile(p) / math.Sqrt(by))
+}
+
+// widened is the tail for which an interval is as much wider.
+func widened(each, by float64) float64 {
+	return normalTail(normalQuantile(each) * math.Sqrt(max(1, by)))
 }

@@ -54,20 +54,18 @@ func (m *Metric) compareTail(d *Data, canary, reference Histogram, quantile func
 	}
 	// Of the same size as the reference, a slow canary is a large part of the slowest: the limit goes down so that it does not hide it.
 	limit := both.spread().quantile(tailQuantile - (1-tailQuantile)*ratio(canary.Total(), both.Total()))
-	var clumps clumping
+	var seen clumps
 	for i := range d.Reference.Windows {
 		if w := &d.Reference.Windows[i]; !w.Missing {
-			clumps.add(w.Latency.above(limit), w.Latency.Total(), 1)
+			seen.add(w.Latency.above(limit), w.Latency.Total(), 1)
 		}
 	}
-	by := clumps.dispersion()
+	by := seen.dispersion()
 	slow1, slow0 := canary.above(limit), reference.above(limit)
-	e1, n1 := reduced(slow1, canary.Total(), by)
-	e0, n0 := reduced(slow0, reference.Total(), by)
 	was, is := quantile(reference, tailQuantile), quantile(canary, tailQuantile)
 	grown := is/was - 1
 	return evidence{
-		test: "Fisher's exact test on the slowest requests", statistic: float64(slow1), p: min(1, Fisher(e1, n1, e0, n0, Higher)/tailPart), dispersion: by,
+		test: "Fisher's exact test on the slowest requests", statistic: float64(slow1), p: min(1, weakened(Fisher(slow1, canary.Total(), slow0, reference.Total(), Higher), by)/tailPart), dispersion: by,
 		effect: Effect{Estimate: grown, Low: grown, High: grown, Unit: Ratio, Of: "95th percentile"},
 		sized:  grown > 0 && rounded(grown) >= m.Floor && rounded(is-was) >= m.AtLeast,
 		words: fmt.Sprintf("the canary's slowest requests take %s (%s against %s at the 95th percentile)",

@@ -103,8 +103,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"no errors at all", errorsMetric(), Data{Canary: one(100, 0), Reference: one(1900, 0)}, Pass, "0 of 100 of the canary failed"},
 		{"errors where there were none", errorsMetric(), Data{Canary: one(100, 8), Reference: one(1900, 0)}, Fail, "8 of 100 of the canary failed (8 %)"},
-		{"significance without size", errorsMetric(), Data{Canary: one(1_000_000, 2000), Reference: one(1_000_000, 1000)}, Pass, "not above the floor of 1 points"},
-		{"size without significance", errorsMetric(), Data{Canary: one(60, 1), Reference: one(60, 0)}, Pass, "only at most 0.01 fails"},
+		{"significance without size", errorsMetric(), Data{Canary: one(1_000_000, 2000), Reference: one(1_000_000, 1000)}, Pass, "not above the floor of 1 point"},
+		{"size without significance", errorsMetric(), Data{Canary: one(60, 1), Reference: one(60, 0)}, Pass, "above the limit of 0.01"},
 		{"not sure enough for a margin", margin, Data{Canary: one(60, 1), Reference: one(60, 0)}, Inconclusive, "for a pass that must be at most 2 % for certain"},
 		{"sure enough for a margin", margin, Data{Canary: one(6000, 1), Reference: one(6000, 0)}, Pass, ""},
 		{"too little traffic", errorsMetric(), Data{Canary: one(49, 49), Reference: one(1900, 0)}, Inconclusive, "the canary has 49 samples, and at least 50 are needed"},
@@ -137,8 +137,8 @@ func TestJudge(t *testing.T) {
 		{"one NaN that may be", gaps, Data{Canary: Samples{Values: append(repeated(1, 20), Number(nan))}, Reference: Samples{Values: repeated(1, 20)}}, Pass, ""},
 		{"infinite", values, Data{Canary: Samples{Values: append(repeated(1, 20), Number(inf))}, Reference: Samples{Values: repeated(1, 20)}}, Error, "none that can be judged"},
 
-		{"below a limit", above, Data{Canary: Samples{Values: numbers(4)}}, Pass, "0 of 1 values are beyond the limit of at most 5"},
-		{"beyond a limit", above, Data{Canary: Samples{Values: numbers(4, 7, 6)}}, Fail, "2 of 3 values are beyond the limit of at most 5, the furthest 7"},
+		{"below a limit", above, Data{Canary: Samples{Values: numbers(4)}}, Pass, "0 of 1 value beyond the limit of at most 5"},
+		{"beyond a limit", above, Data{Canary: Samples{Values: numbers(4, 7, 6)}}, Fail, "2 of 3 values beyond the limit of at most 5, the furthest 7"},
 		{"NaN and a limit", above, Data{Canary: Samples{Values: numbers(4, nan)}}, Inconclusive, "1 of 2 values are missing"},
 		{"nothing and a limit", above, Data{}, Inconclusive, "no samples"},
 		{"infinite and a limit", above, Data{Canary: Samples{Values: numbers(-inf)}}, Error, "garbage"},

@@ -129,12 +129,12 @@ func (m *Metric) lookThreshold(f *finding, d *Data) {
 	r.Canary = Counts{Samples: int64(len(values)), Bad: int64(beyond), Missing: gaps, Typical: median(values)}
 	switch {
 	case beyond > m.Tolerated:
-		f.close(Fail, "%s beyond the limit of %s, the furthest %s; %d may be", of(int64(beyond), int64(len(values)))+are(beyond), m.limits(), short(worst), m.Tolerated)
+		f.close(Fail, "%d of %s beyond the limit of %s, the furthest %s; %d may be", beyond, counted(int64(len(values)), "value"), m.limits(), short(worst), m.Tolerated)
 	case float64(gaps) > m.Gaps*float64(len(d.Canary.Values)):
 		f.close(Inconclusive, "%d of %d values are missing, and at most %s may be", gaps, len(d.Canary.Values), percent(m.Gaps))
 	case tooFew(f, "canary", r.Canary.Samples, &d.Canary, m.Samples):
 	default:
-		f.close(Pass, "%s beyond the limit of %s; %d may be", of(int64(beyond), int64(len(values)))+are(beyond), m.limits(), m.Tolerated)
+		f.close(Pass, "%d of %s beyond the limit of %s; %d may be", beyond, counted(int64(len(values)), "value"), m.limits(), m.Tolerated)
 	}
 }
 
@@ -158,13 +158,6 @@ func (m *Metric) limits() string {
 		return "at most " + short(*m.Above)
 	}
 	return "at least " + short(*m.Below)
-}
-
-func are(n int) string {
-	if n == 1 {
-		return " value is"
-	}
-	return " values are"
 }
 
 // lookSLO holds counts against an objective.

@@ -179,7 +179,7 @@ func (m *Metric) check() error {
 }
 
 // Split divides the rate of false alarms that is accepted over a whole release between its watch and each of the judgements at the ends of its
-// steps. The watch gets four fifths: what it finds, it finds in seconds, and for the end of a step there are always more samples.
+// steps. The watch gets nine tenths: what it finds, it finds in seconds, and for the end of a step there are always more samples.
 func Split(level float64, steps int) (watch, step float64) {
-	return level * 0.8, level * 0.2 / float64(max(1, steps))
+	return level * 0.9, level * 0.1 / float64(max(1, steps))
 }

@@ -95,7 +95,7 @@ const (
 	// draws of a permutation test: p is at least 1/(draws+1).
 	draws = 20_000
 	// mostDealt bounds the smaller sample of a permutation test; the approximation is good for larger ones, however many ties they have.
-	mostDealt = 1000
+	mostDealt = 200
 	// fewest is the size of a sample below which the normal approximation is not relied on.
 	fewest = 10
 )
@@ -104,6 +104,12 @@ const (
 // 1947. Empty samples give P 1. NaN is not allowed.
 func MannWhitney(canary, reference []float64, worse Direction, seed uint64) RankTest {
 	r := rankValues(canary, reference)
+	return r.test(worse, 1, seed)
+}
+
+// MannWhitneyHistograms is the test on histograms of the same buckets.
+func MannWhitneyHistograms(canary, reference Histogram, worse Direction, seed uint64) RankTest {
+	r := rankHistograms(canary, reference)
 	return r.test(worse, 1, seed)
 }
 
@@ -120,7 +126,7 @@ func (r *ranking) test(worse Direction, inflation float64, seed uint64) RankTest
 			t.P = r.exact(worse)
 			return t
 		}
-		if (n1 < fewest || r.heavy()) && n1 <= mostDealt && n <= 100*mostDealt {
+		if (n1 < fewest || r.heavy()) && n1 <= mostDealt && n <= 500*mostDealt {
 			t.Method, t.P = "permutation", r.permuted(m, worse, seed)
 			return t
 		}

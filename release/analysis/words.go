@@ -58,8 +58,14 @@ func listed(names []string) string {
 
 // floor writes what a difference must reach to count.
 func (m *Metric) floor() string {
+	if m.Floor == 0 && m.AtLeast == 0 {
+		return "0"
+	}
 	switch m.Kind {
 	case Errors, SLO:
+		if m.Floor == 0.01 {
+			return "1 point"
+		}
 		return short(m.Floor*100) + " points"
 	case Latency:
 		if m.AtLeast > 0 {
