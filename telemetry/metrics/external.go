@@ -157,6 +157,9 @@ func externalError(ctx context.Context, expr string, err error) error {
 		return fail(ErrTimeout, reason)
 	case kind == promv1.ErrExec && strings.Contains(reason, "too many samples"):
 		return fail(ErrTooManySamples, reason)
+	case strings.Contains(reason, `unexpected value type "string"`):
+		// The client knows no string, and thinks that the other side is to blame.
+		return fail(ErrBadQuery, "the answer is a string, not numbers")
 	case kind == promv1.ErrBadData, kind == promv1.ErrExec:
 		return fail(ErrBadQuery, reason)
 	}

@@ -50,41 +50,32 @@ func (s *Store) Ingest(prefix string) http.Handler {
 func (s *Store) serve(prefix string, has func(path string) bool) http.Handler {
 	prefix = strings.TrimSuffix(prefix, "/")
 	router := route.New().WithPrefix(prefix + "/api/v1")
-	s.api.Register(router)
+	s.api().Register(router)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, leave, ok := s.gate.enter(r.Context())
+		if !ok {
+			http.Error(w, errClosed.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		defer leave()
 		path, below := strings.CutPrefix(r.URL.Path, prefix)
 		api, isAPI := strings.CutPrefix(path, "/api/v1")
 		switch {
 		case below && isAPI && has(api):
-			router.ServeHTTP(w, r)
+			router.ServeHTTP(w, r.WithContext(ctx))
 		case below && (path == "/-/healthy" || path == "/-/ready") && has(path):
-			s.serveReady(w)
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			_, _ = w.Write([]byte("The metrics are ready.\n")) // Who asked may have gone away.
 		default:
 			http.NotFound(w, r)
 		}
 	})
 }
 
-func (s *Store) serveReady(w http.ResponseWriter) {
-	if s.isClosed() {
-		http.Error(w, "the metrics are closed", http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte("The metrics are ready.\n")) // Who asked has gone away.
-}
-
 // newAPI wires Prometheus' own API to our parts.
 func (s *Store) newAPI() *v1.API {
-	ready := func(f http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			if s.isClosed() {
-				http.Error(w, "the metrics are closed", http.StatusServiceUnavailable)
-				return
-			}
-			f(w, r)
-		}
-	}
+	// Who is served has come through the gate.
+	ready := func(f http.HandlerFunc) http.HandlerFunc { return f }
 	noOverride := v1.OverrideErrorCode(nil)
 	return v1.NewAPI(
 		s.engine,

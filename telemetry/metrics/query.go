@@ -12,11 +12,9 @@ import (
 
 // Query implements [Querier].
 func (s *Store) Query(ctx context.Context, expr string, at time.Time) (Result, error) {
-	q, err := s.engine.NewInstantQuery(ctx, s.db, nil, expr, at)
-	if err != nil {
-		return Result{}, queryError(ctx, expr, err)
-	}
-	return s.answer(ctx, expr, q)
+	return s.ask(ctx, expr, func(ctx context.Context) (promql.Query, error) {
+		return s.engine.NewInstantQuery(ctx, s.db, nil, expr, at)
+	})
 }
 
 // QueryRange implements [Querier].
@@ -24,11 +22,9 @@ func (s *Store) QueryRange(ctx context.Context, expr string, r Range) (Result, e
 	if err := r.check(); err != nil {
 		return Result{}, &QueryError{Kind: ErrBadQuery, Expr: expr, Reason: err.Error()}
 	}
-	q, err := s.engine.NewRangeQuery(ctx, s.db, nil, expr, r.Start, r.End, r.Step)
-	if err != nil {
-		return Result{}, queryError(ctx, expr, err)
-	}
-	return s.answer(ctx, expr, q)
+	return s.ask(ctx, expr, func(ctx context.Context) (promql.Query, error) {
+		return s.engine.NewRangeQuery(ctx, s.db, nil, expr, r.Start, r.End, r.Step)
+	})
 }
 
 // check refuses times that make no sense.
@@ -44,12 +40,18 @@ func (r Range) check() error {
 	return nil
 }
 
-// answer runs a query and copies its result, whose memory is the engine's.
-func (s *Store) answer(ctx context.Context, expr string, q promql.Query) (Result, error) {
-	defer q.Close()
-	if s.isClosed() {
-		return Result{}, &QueryError{Kind: ErrUnavailable, Expr: expr, Reason: "the store is closed"}
+// ask makes a query, runs it and copies its result, whose memory is the engine's.
+func (s *Store) ask(ctx context.Context, expr string, query func(context.Context) (promql.Query, error)) (Result, error) {
+	ctx, leave, ok := s.gate.enter(ctx)
+	if !ok {
+		return Result{}, &QueryError{Kind: ErrUnavailable, Expr: expr, Reason: errClosed.Error()}
 	}
+	defer leave()
+	q, err := query(ctx)
+	if err != nil {
+		return Result{}, queryError(ctx, expr, err)
+	}
+	defer q.Close()
 	res := q.Exec(ctx)
 	if res.Err != nil {
 		return Result{}, queryError(ctx, expr, res.Err)
@@ -102,6 +104,8 @@ func queryError(ctx context.Context, expr string, err error) error {
 		failed   promql.ErrStorage
 	)
 	switch {
+	case context.Cause(ctx) == errClosed:
+		return &QueryError{Kind: ErrUnavailable, Expr: expr, Reason: errClosed.Error()}
 	case errors.As(err, &timeout), errors.Is(err, context.DeadlineExceeded), errors.Is(ctx.Err(), context.DeadlineExceeded):
 		kind = ErrTimeout
 	case errors.As(err, &canceled), errors.Is(err, context.Canceled), ctx.Err() != nil:

@@ -49,6 +49,11 @@ func (s *Store) SetRules(files ...string) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrBadRules, errors.Join(problems...))
 	}
+	_, leave, ok := s.gate.enter(context.Background())
+	if !ok {
+		return fmt.Errorf("set rules: %w: %w", ErrUnavailable, errClosed)
+	}
+	defer leave()
 	s.ruleFiles.Lock()
 	defer s.ruleFiles.Unlock()
 	if err := s.rules.Update(s.opts.RuleInterval, files, s.config.GlobalConfig.ExternalLabels, "", nil); err != nil {
@@ -57,13 +62,13 @@ func (s *Store) SetRules(files ...string) error {
 	return nil
 }
 
-func (s *Store) openRules(ctx context.Context) {
+func (s *Store) openRules() {
 	s.rules = rules.NewManager(&rules.ManagerOptions{
 		NameValidationScheme: model.UTF8Validation,
 		ExternalURL:          &url.URL{},
 		QueryFunc:            rules.EngineQueryFunc(s.engine, s.db),
 		NotifyFunc:           s.notify,
-		Context:              ctx,
+		Context:              s.gate.ctx,
 		AppendableV2:         s.storage,
 		Queryable:            s.db,
 		Logger:               s.opts.Log,

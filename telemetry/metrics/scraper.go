@@ -37,13 +37,17 @@ type scraper struct {
 	refused []TargetStatus
 }
 
-func (s *Store) openScraper(context.Context) error {
+func (s *Store) openScraper() error {
 	o := &scrape.Options{
 		DiscoveryReloadInterval:  model.Duration(reloadInterval),
 		DiscoveryReloadOnStartup: true,
 	}
 	if s.opts.Dial != nil {
 		o.HTTPClientOptions = append(o.HTTPClientOptions, commonconfig.WithDialContextFunc(s.opts.Dial))
+	}
+	// What is wrong with the files of a certificate is only logged by the manager, which then scrapes nothing.
+	if _, err := commonconfig.NewRoundTripperFromConfig(s.config.ScrapeConfigs[0].HTTPClientConfig, pool); err != nil {
+		return fmt.Errorf("metrics: scrape: %w", err)
 	}
 	manager, err := scrape.NewManager(o, s.opts.Log, nil, nil, s.storage, prometheus.WrapRegistererWith(nil, s.registry))
 	if err != nil {
@@ -59,21 +63,22 @@ func (s *Store) openScraper(context.Context) error {
 	if err := sc.set(nil); err != nil {
 		return err
 	}
+	made := time.NewTicker(time.Millisecond)
+	defer made.Stop()
+	late := time.After(time.Minute)
 	for len(manager.ScrapePools()) == 0 {
-		time.Sleep(time.Millisecond)
+		select {
+		case <-made.C:
+		case <-late:
+			return errors.New("metrics: the scrape manager did not start; its log has the reason")
+		}
 	}
 	return nil
 }
 
 // close ends all scrapes and waits for them.
 func (s *scraper) close() {
-	s.mu.Lock()
-	select {
-	case <-s.done:
-	default:
-		close(s.done)
-	}
-	s.mu.Unlock()
+	close(s.done)
 	s.manager.Stop()
 }
 
@@ -104,7 +109,7 @@ func (s *scraper) set(targets []Target) error {
 	select {
 	case s.updates <- map[string][]*targetgroup.Group{pool: groups}:
 	case <-s.done:
-		return errClosed
+		return fmt.Errorf("set targets: %w: %w", ErrUnavailable, errClosed)
 	}
 	s.mu.Lock()
 	s.targets, s.refused = known, refused
@@ -112,10 +117,7 @@ func (s *scraper) set(targets []Target) error {
 	return errors.Join(problems...)
 }
 
-// errClosed is a store that was closed.
-var errClosed = fmt.Errorf("%w: the store is closed", ErrUnavailable)
-
-func (s *scraper) status() []TargetStatus {
+func (s *scraper) status(empty map[string]bool) []TargetStatus {
 	s.mu.Lock()
 	known := s.targets
 	all := slices.Clone(s.refused)
@@ -130,6 +132,8 @@ func (s *scraper) status() []TargetStatus {
 			st.Health, st.LastScrape, st.LastDuration = Health(active.Health()), active.LastScrape(), active.LastScrapeDuration()
 			if err := active.LastError(); err != nil {
 				st.Reason = s.explain(err)
+			} else if st.Health == Up && empty[key] {
+				st.Health, st.Reason = Empty, "the answer has no samples: it is empty, or it is something else than metrics"
 			}
 		}
 		all = append(all, st)

@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -44,14 +43,14 @@ type Store struct {
 	scraper *scraper
 	rules   *rules.Manager
 	notices *notifications.Notifications
-	api     *v1.API
+	// api is made when it is first asked for: what it has for OTLP's deltas never ends.
+	api func() *v1.API
 
 	// ruleFiles serialises changes of the rules.
 	ruleFiles sync.Mutex
 	running   sync.WaitGroup
-	stop      context.CancelFunc
+	gate      *gate
 	closing   sync.Once
-	isDone    atomic.Bool
 	closed    error
 }
 
@@ -64,7 +63,7 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o, started: time.Now(), registry: prometheus.NewRegistry(), parser: parser.NewParser(parser.Options{})}
+	s := &Store{opts: o, started: time.Now(), registry: prometheus.NewRegistry(), gate: newGate(), parser: parser.NewParser(parser.Options{})}
 	if s.config, err = o.config(); err != nil {
 		return nil, err
 	}
@@ -104,14 +103,12 @@ func (s *Store) open() error {
 		},
 		Parser: s.parser,
 	})
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
-	if err := s.openScraper(ctx); err != nil {
+	if err := s.openScraper(); err != nil {
 		return err
 	}
-	s.openRules(ctx)
+	s.openRules()
 	s.notices = notifications.NewNotifications(16, s.registry)
-	s.api = s.newAPI()
+	s.api = sync.OnceValue(s.newAPI)
 	return nil
 }
 
@@ -151,18 +148,15 @@ func inUse(err error) error {
 	return err
 }
 
-// Close ends scraping, rules and queries, sends what is still to be sent for at most a few seconds, and closes the database. It may be called more than once.
+// Close ends scraping, rules and what is being asked, sends what is still to be sent for at most a few seconds, and closes the database. It may be called more than once.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
-		s.isDone.Store(true)
+		s.gate.close()
 		if s.scraper != nil {
 			s.scraper.close()
 		}
 		if s.rules != nil {
 			s.rules.Stop()
-		}
-		if s.stop != nil {
-			s.stop()
 		}
 		s.running.Wait()
 		var errs []error
@@ -184,8 +178,6 @@ func (s *Store) Close() error {
 	return s.closed
 }
 
-func (s *Store) isClosed() bool { return s.isDone.Load() }
-
 // Gatherer has the figures of the store itself, under Prometheus' own names (prometheus_tsdb_…, prometheus_remote_storage_…),
 // which the usual dashboards and alerts know.
 func (s *Store) Gatherer() prometheus.Gatherer { return s.registry }
@@ -193,6 +185,11 @@ func (s *Store) Gatherer() prometheus.Gatherer { return s.registry }
 // Append keeps samples, all or none. Each is newer than the one before of its series, or not older than [Options.OutOfOrder] allows.
 // When it returns without an error, they survive a kill -9.
 func (s *Store) Append(ctx context.Context, samples ...Sample) error {
+	ctx, leave, ok := s.gate.enter(ctx)
+	if !ok {
+		return fmt.Errorf("keep %d samples: %w: %w", len(samples), ErrUnavailable, errClosed)
+	}
+	defer leave()
 	app := s.storage.AppenderV2(ctx)
 	for _, one := range samples {
 		ls := labels.FromMap(one.Labels)

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +34,7 @@ type Target struct {
 	Path string
 
 	// Service, Version, Environment and Region become labels of these names on every series of the target; what is empty does not. The service
-	// is also the label job. If the target has labels of these names itself, those are kept with exported_ before them.
+	// is also the label job, which is gantry where it is empty. If the target has labels of these names itself, those are kept with exported_ before them.
 	Service, Version, Environment, Region string
 	// Instance is the label instance, by default the address. No two targets have the same labels.
 	Instance string
@@ -53,6 +55,8 @@ const (
 	Up Health = "up"
 	// Down is one whose last scrape was not. Its series up is 0, and its other series have ended.
 	Down Health = "down"
+	// Empty is one whose last scrape was answered without a single sample. Its series up is 1, for so Prometheus has it, but there is nothing to judge it by.
+	Empty Health = "empty"
 	// Unknown is one that was not scraped yet.
 	Unknown Health = "unknown"
 	// Refused is one that is not scraped, because there is something wrong with what [Store.SetTargets] was told.
@@ -63,7 +67,7 @@ const (
 type TargetStatus struct {
 	Target
 	Health Health
-	// Reason says why a target is down or refused.
+	// Reason says why a target is not up.
 	Reason string
 	// LastScrape is when the last scrape began; zero if there was none.
 	LastScrape time.Time
@@ -76,7 +80,16 @@ type TargetStatus struct {
 func (s *Store) SetTargets(targets []Target) error { return s.scraper.set(targets) }
 
 // Targets says how the targets are, in the order of their addresses.
-func (s *Store) Targets() []TargetStatus { return s.scraper.status() }
+func (s *Store) Targets() []TargetStatus {
+	// A query that fails leaves nothing empty; the samples themselves are missing all the same.
+	r, _ := s.Query(context.Background(), "scrape_samples_scraped == 0", time.Now())
+	empty := map[string]bool{}
+	for _, series := range r.Series {
+		delete(series.Labels, model.MetricNameLabel)
+		empty[labels.FromMap(series.Labels).String()] = true
+	}
+	return s.scraper.status(empty)
+}
 
 // normal returns a target with the defaults filled in.
 func (t Target) normal(o Options) Target {
@@ -135,7 +148,7 @@ func (t Target) labels() labels.Labels {
 		b.Set(name, value)
 	}
 	for _, l := range []struct{ name, value string }{
-		{model.JobLabel, t.Service}, {labelService, t.Service}, {labelVersion, t.Version}, {labelEnvironment, t.Environment}, {labelRegion, t.Region},
+		{model.JobLabel, cmp.Or(t.Service, pool)}, {labelService, t.Service}, {labelVersion, t.Version}, {labelEnvironment, t.Environment}, {labelRegion, t.Region},
 		{model.InstanceLabel, t.Instance},
 	} {
 		b.Set(l.name, strings.ToValidUTF8(l.value, "\uFFFD"))
