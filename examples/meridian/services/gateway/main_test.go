@@ -14,15 +14,23 @@ func TestRunRefusesBadFlags(t *testing.T) {
 	tests := []struct {
 		name, want string
 		args       []string
+		env        map[string]string
 	}{
-		{"unknown flag", "-nope", []string{"-nope"}},
-		{"limit too large", "-limit", []string{"-limit", "18446744073709551615"}},
-		{"no orders", "-orders", []string{"-orders", "0"}},
-		{"bad address", "listen", []string{"-listen", "nowhere"}},
+		{"unknown flag", "-nope", []string{"-nope"}, nil},
+		{"limit too large", "-limit", []string{"-limit", "18446744073709551615"}, nil},
+		{"no orders", "-orders", []string{"-orders", "0"}, nil},
+		{"bad address", "listen", []string{"-listen", "nowhere"}, nil},
+		{"argument", "serve", []string{"serve"}, nil},
+		{"rate", "-rate", []string{"-rate", "NaN"}, nil},
+		{"burst", "-burst", []string{"-burst", "0"}, nil},
+		{"deadline", "-deadline", []string{"-deadline", "0s"}, nil},
+		{"port", "PORT", nil, map[string]string{"PORT": "http"}},
+		{"fault", "errors", nil, map[string]string{"FAULT": "errors:2"}},
+		{"ledger", "LEDGER_URL", nil, map[string]string{"LEDGER_URL": "127.0.0.1:8081"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := run(t.Context(), tt.args, io.Discard)
+			err := run(t.Context(), tt.args, func(name string) string { return tt.env[name] }, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
@@ -37,17 +45,19 @@ func TestRunServesAndStops(t *testing.T) {
 	logs, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := run(ctx, []string{"-listen", "127.0.0.1:0"}, w)
+		err := run(ctx, nil, func(name string) string { return map[string]string{"PORT": "0", "LOG_LEVEL": "debug"}[name] }, w)
 		w.Close()
 		done <- err
 	}()
 	lines := bufio.NewScanner(logs)
-	if !lines.Scan() {
-		t.Fatalf("no log: %v", <-done)
-	}
 	var first struct{ Msg, Address string }
-	if err := json.Unmarshal(lines.Bytes(), &first); err != nil || first.Msg != "listening" {
-		t.Fatalf("first line %s: %v", lines.Text(), err)
+	for first.Msg != "listening" {
+		if !lines.Scan() {
+			t.Fatalf("it does not listen: %v", <-done)
+		}
+		if err := json.Unmarshal(lines.Bytes(), &first); err != nil {
+			t.Fatalf("%s: %v", lines.Text(), err)
+		}
 	}
 	var messages []string
 	drained := make(chan struct{})

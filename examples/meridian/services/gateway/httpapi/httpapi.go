@@ -1,19 +1,21 @@
-// Package httpapi is the gateway's HTTP interface: orders, health and metrics. Errors are problem documents (RFC 9457).
-// Every request is logged and counted by its route, never by its path, so that order numbers do not become label values.
+// Package httpapi is the gateway's HTTP interface to orders. Errors are problem documents (RFC 9457). Every order is
+// counted by what came of it.
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"mime"
 	"net/http"
-	"sync/atomic"
+	"strconv"
 	"time"
 
-	"meridian.example/gateway/metrics"
+	"meridian.example/gateway/internal/kit"
 	"meridian.example/gateway/order"
 )
 
@@ -24,63 +26,64 @@ const (
 	maxKey = 64
 )
 
-// Server answers requests. Make one with New.
-type Server struct {
-	book  *order.Book
-	log   *slog.Logger
-	ready atomic.Bool
-
-	results  *metrics.Counter
-	requests *metrics.Counter
-	took     *metrics.Histogram
-	handler  http.Handler
+// Orders is where orders are kept: an order.Book, or the ledger. The errors of Place are *order.Invalid,
+// *order.OverLimit, order.ErrKeyReused, order.ErrFull and order.ErrUnknown; those of the others order.ErrNotFound and
+// order.ErrUnknown. An order that Place returns without an error is placed. Methods are called concurrently.
+type Orders interface {
+	Place(ctx context.Context, key string, r order.Request) (o order.Order, replayed bool, err error)
+	Get(ctx context.Context, id string) (order.Order, error)
+	Cancel(ctx context.Context, id string) (o order.Order, changed bool, err error)
 }
 
-// New returns a server for a book. It is not ready until SetReady says so.
-func New(book *order.Book, log *slog.Logger, reg *metrics.Registry) *Server {
-	s := &Server{
-		book: book, log: log,
-		results: reg.Counter("gateway_orders_total", "Orders by what came of them.", "result",
-			"accepted", "replayed", "cancelled", "invalid", "over_limit", "key_reused", "book_full"),
-		requests: reg.Counter("gateway_http_responses_total", "HTTP responses by status class.", "class", "2xx", "4xx", "5xx"),
-		took: reg.Histogram("gateway_http_request_duration_seconds", "Time to answer a request, in seconds.", "route",
-			0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+// Limiter says whether an account may send a request now, or after how long.
+type Limiter interface {
+	Allow(account string) (ok bool, after time.Duration)
+}
+
+// Options of a Server.
+type Options struct {
+	Orders Orders
+	// Limit is asked before each order; nil: there is no limit.
+	Limit   Limiter
+	Log     *slog.Logger
+	Metrics *kit.Registry
+	Faults  *kit.Faults
+}
+
+// Server answers requests. Make one with New.
+type Server struct {
+	o       Options
+	results *kit.Counter
+}
+
+// New returns a server.
+func New(o Options) *Server {
+	s := &Server{o: o, results: o.Metrics.Counter("meridian_orders_total", "Orders by what came of them.", "result")}
+	for _, result := range []string{"accepted", "replayed", "cancelled", "invalid", "over_limit", "rate_limited", "key_reused", "book_full", "unknown", "error"} {
+		s.results.Add(0, result)
 	}
+	return s
+}
+
+// Mux returns the routes.
+func (s *Server) Mux() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", s.place)
 	mux.HandleFunc("GET /orders/{id}", s.get)
 	mux.HandleFunc("DELETE /orders/{id}", s.cancel)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
-	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.Handle("GET /metrics", reg)
-	s.handler = s.observed(mux)
-	return s
-}
-
-// SetReady says whether load balancers should send requests.
-func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
-
-// ServeHTTP implements http.Handler.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.ServeHTTP(w, r) }
-
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if !s.ready.Load() {
-		s.problem(w, http.StatusServiceUnavailable, "not ready", "the gateway is starting or draining", nil)
-		return
-	}
-	_, _ = io.WriteString(w, "ready\n")
+	return mux
 }
 
 func (s *Server) place(w http.ResponseWriter, r *http.Request) {
 	key := r.Header.Get("Idempotency-Key")
-	if key == "" || len(key) > maxKey {
+	if !validKey(key) {
 		s.results.Inc("invalid")
-		s.problem(w, http.StatusBadRequest, "bad idempotency key", fmt.Sprintf("send an Idempotency-Key header of 1 to %d bytes", maxKey), nil)
+		kit.Problem(w, http.StatusBadRequest, "bad idempotency key", fmt.Sprintf("send an Idempotency-Key header of 1 to %d printable ASCII characters", maxKey))
 		return
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		s.results.Inc("invalid")
-		s.problem(w, http.StatusUnsupportedMediaType, "unsupported media type", "send application/json", nil)
+		kit.Problem(w, http.StatusUnsupportedMediaType, "unsupported media type", "send application/json")
 		return
 	}
 	var req order.Request
@@ -90,26 +93,52 @@ func (s *Server) place(w http.ResponseWriter, r *http.Request) {
 		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
 			status = http.StatusRequestEntityTooLarge
 		}
-		s.problem(w, status, "unreadable order", err.Error(), nil)
+		kit.Problem(w, status, "unreadable order", err.Error())
 		return
 	}
-	o, replayed, err := s.book.Place(key, req)
+	// First, so that only accounts that could exist get a place in the limiter.
+	if err := req.Validate(); err != nil {
+		s.refuse(w, err)
+		return
+	}
+	if s.o.Limit != nil {
+		if ok, after := s.o.Limit.Allow(req.Account); !ok {
+			s.results.Inc("rate_limited")
+			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
+			kit.Problem(w, http.StatusTooManyRequests, "too many orders", fmt.Sprintf("account %s may send its next order in %s", req.Account, after))
+			return
+		}
+	}
+	o, replayed, err := s.o.Orders.Place(r.Context(), key, req)
 	if err != nil {
 		s.refuse(w, err)
 		return
+	}
+	if s.o.Faults.IsWrong() {
+		o.Quantity++
 	}
 	w.Header().Set("Location", "/orders/"+o.ID)
 	if replayed {
 		s.results.Inc("replayed")
 		w.Header().Set("Idempotent-Replayed", "true")
-		s.json(w, http.StatusOK, o)
+		kit.JSON(w, http.StatusOK, o)
 		return
 	}
 	s.results.Inc("accepted")
-	s.json(w, http.StatusCreated, o)
+	kit.JSON(w, http.StatusCreated, o)
 }
 
-// refuse answers for an order that the book did not take.
+// validKey also keeps line feeds and the like out of the header that passes the key on.
+func validKey(key string) bool {
+	for i := range len(key) {
+		if key[i] <= ' ' || key[i] > '~' {
+			return false
+		}
+	}
+	return key != "" && len(key) <= maxKey
+}
+
+// refuse answers for an order that was not taken, or of which that is not known.
 func (s *Server) refuse(w http.ResponseWriter, err error) {
 	var (
 		invalid *order.Invalid
@@ -118,41 +147,67 @@ func (s *Server) refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.As(err, &invalid):
 		s.results.Inc("invalid")
-		s.problem(w, http.StatusUnprocessableEntity, "invalid order", "see problems", invalid.Problems)
+		kit.Send(w, kit.ProblemType, http.StatusUnprocessableEntity, struct {
+			Title    string          `json:"title"`
+			Status   int             `json:"status"`
+			Detail   string          `json:"detail"`
+			Problems []order.Problem `json:"problems"`
+		}{"invalid order", http.StatusUnprocessableEntity, "see problems", invalid.Problems})
 	case errors.As(err, &over):
 		s.results.Inc("over_limit")
-		s.problem(w, http.StatusUnprocessableEntity, "over the risk limit", err.Error(), nil)
+		kit.Problem(w, http.StatusUnprocessableEntity, "over the risk limit", err.Error())
 	case errors.Is(err, order.ErrKeyReused):
 		s.results.Inc("key_reused")
-		s.problem(w, http.StatusUnprocessableEntity, "idempotency key reused", err.Error(), nil)
+		kit.Problem(w, http.StatusUnprocessableEntity, "idempotency key reused", err.Error())
 	case errors.Is(err, order.ErrFull):
 		s.results.Inc("book_full")
-		s.problem(w, http.StatusServiceUnavailable, "order book full", err.Error(), nil)
+		kit.Problem(w, http.StatusServiceUnavailable, "order book full", err.Error())
 	default:
-		s.log.Error("place an order", "error", err)
-		s.problem(w, http.StatusInternalServerError, "internal error", "the order was not placed", nil)
+		s.unsure(w, err)
 	}
+}
+
+// unsure answers where nothing certain can be said.
+func (s *Server) unsure(w http.ResponseWriter, err error) {
+	if errors.Is(err, order.ErrUnknown) {
+		s.results.Inc("unknown")
+		s.o.Log.Warn("the outcome is not known", "error", err)
+		w.Header().Set("Retry-After", "1")
+		kit.Problem(w, http.StatusServiceUnavailable, "outcome not known",
+			"the ledger gave no answer in time, so this may or may not have been done: send the same request with the same key again")
+		return
+	}
+	s.results.Inc("error")
+	s.o.Log.Error("a request failed", "error", err)
+	kit.Problem(w, http.StatusInternalServerError, "internal error", "the request was refused for a reason that is the gateway's")
 }
 
 func (s *Server) get(w http.ResponseWriter, r *http.Request) {
-	o, err := s.book.Get(r.PathValue("id"))
-	if err != nil {
-		s.problem(w, http.StatusNotFound, "not found", err.Error(), nil)
-		return
-	}
-	s.json(w, http.StatusOK, o)
+	o, err := s.o.Orders.Get(r.Context(), r.PathValue("id"))
+	s.answer(w, o, err)
 }
 
 func (s *Server) cancel(w http.ResponseWriter, r *http.Request) {
-	o, changed, err := s.book.Cancel(r.PathValue("id"))
-	if err != nil {
-		s.problem(w, http.StatusNotFound, "not found", err.Error(), nil)
-		return
-	}
-	if changed {
+	o, changed, err := s.o.Orders.Cancel(r.Context(), r.PathValue("id"))
+	if err == nil && changed {
 		s.results.Inc("cancelled")
 	}
-	s.json(w, http.StatusOK, o)
+	s.answer(w, o, err)
+}
+
+// answer shows an order that was asked for by its number.
+func (s *Server) answer(w http.ResponseWriter, o order.Order, err error) {
+	switch {
+	case errors.Is(err, order.ErrNotFound):
+		kit.Problem(w, http.StatusNotFound, "not found", err.Error())
+	case err != nil:
+		s.unsure(w, err)
+	default:
+		if s.o.Faults.IsWrong() {
+			o.Quantity++
+		}
+		kit.JSON(w, http.StatusOK, o)
+	}
 }
 
 // decode reads one JSON document and nothing after it. Members that are not known are an error: a misspelt
@@ -168,57 +223,3 @@ func decode(r io.Reader, to any) error {
 	}
 	return nil
 }
-
-func (s *Server) json(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	s.send(w, status, v)
-}
-
-func (s *Server) problem(w http.ResponseWriter, status int, title, detail string, problems []order.Problem) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	s.send(w, status, struct {
-		Title    string          `json:"title"`
-		Status   int             `json:"status"`
-		Detail   string          `json:"detail"`
-		Problems []order.Problem `json:"problems,omitempty"`
-	}{title, status, detail, problems})
-}
-
-func (s *Server) send(w http.ResponseWriter, status int, v any) {
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		s.log.Warn("write a response", "error", err)
-	}
-}
-
-// observed logs, counts and times what next answers.
-func (s *Server) observed(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		rec := &recorder{ResponseWriter: w, status: http.StatusOK}
-		next.ServeHTTP(rec, r)
-		took := time.Since(start)
-		route := r.Pattern // set by the mux
-		if route == "" {
-			route = "none"
-		}
-		s.requests.Inc(fmt.Sprintf("%dxx", rec.status/100))
-		s.took.Observe(route, took)
-		s.log.Info("request", "method", r.Method, "route", route, "status", rec.status, "duration", took)
-	})
-}
-
-// recorder remembers the status of a response.
-type recorder struct {
-	http.ResponseWriter
-	status int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (r *recorder) WriteHeader(status int) {
-	r.status = status
-	r.ResponseWriter.WriteHeader(status)
-}
-
-// Unwrap lets http.ResponseController reach the writer below.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

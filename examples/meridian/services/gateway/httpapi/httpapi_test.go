@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -9,15 +12,26 @@ import (
 	"testing"
 	"time"
 
-	"meridian.example/gateway/metrics"
+	"meridian.example/gateway/internal/kit"
 	"meridian.example/gateway/order"
+	"meridian.example/gateway/rate"
 )
 
 const buy = `{"account":"ACC00001","symbol":"ACME","side":"buy","quantity":10,"limit_price_ticks":10050}`
 
-func newServer(limit uint64) *Server {
-	book := order.NewBook(limit, 100, time.Now)
-	return New(book, slog.New(slog.DiscardHandler), &metrics.Registry{})
+// server is a gateway's handler and its metrics.
+type server struct {
+	http.Handler
+	metrics *kit.Registry
+}
+
+func newServer(limit uint64) server {
+	return serverOf(order.NewBook(limit, 100, time.Now), nil)
+}
+
+func serverOf(orders Orders, limit Limiter) server {
+	reg := &kit.Registry{}
+	return server{New(Options{Orders: orders, Limit: limit, Log: slog.New(slog.DiscardHandler), Metrics: reg, Faults: &kit.Faults{}}).Mux(), reg}
 }
 
 func do(h http.Handler, method, path, key, body string) *httptest.ResponseRecorder {
@@ -39,6 +53,7 @@ func TestPlaceRefuses(t *testing.T) {
 	}{
 		{"no key", "", buy, 400, "Idempotency-Key"},
 		{"long key", strings.Repeat("k", 65), buy, 400, "Idempotency-Key"},
+		{"key with a line feed", "k\n2", buy, 400, "Idempotency-Key"},
 		{"not JSON", "k", `{"account":`, 400, "unreadable order"},
 		{"misspelt member", "k", `{"account":"ACC00001","limit_price":1}`, 400, "limit_price"},
 		{"fractional price", "k", strings.Replace(buy, "10050", "100.5", 1), 400, "unreadable order"},
@@ -103,33 +118,69 @@ func TestLifeOfAnOrder(t *testing.T) {
 			t.Errorf("%s of nothing: %d", method, w.Code)
 		}
 	}
-	text := do(s, "GET", "/metrics", "", "").Body.String()
+	var text strings.Builder
+	if _, err := s.metrics.WriteTo(&text); err != nil {
+		t.Fatal(err)
+	}
 	for _, want := range []string{
-		`gateway_orders_total{result="accepted"} 1`, `gateway_orders_total{result="replayed"} 1`, `gateway_orders_total{result="cancelled"} 1`,
-		`gateway_orders_total{result="key_reused"} 1`, `gateway_http_responses_total{class="4xx"} 3`,
-		`gateway_http_request_duration_seconds_count{route="POST /orders"} 3`,
+		`meridian_orders_total{result="accepted"} 1`, `meridian_orders_total{result="replayed"} 1`, `meridian_orders_total{result="cancelled"} 1`,
+		`meridian_orders_total{result="key_reused"} 1`, `meridian_orders_total{result="unknown"} 0`,
 	} {
-		if !strings.Contains(text, want+"\n") {
+		if !strings.Contains(text.String(), want+"\n") {
 			t.Errorf("metrics lack %s", want)
 		}
 	}
 }
 
-func TestHealthAndReadiness(t *testing.T) {
-	s := newServer(1)
-	want := func(path string, status int) {
-		t.Helper()
-		if w := do(s, "GET", path, "", ""); w.Code != status {
-			t.Errorf("%s: %d, want %d", path, w.Code, status)
+// broken keeps nothing and knows nothing.
+type broken struct{ err error }
+
+func (b broken) Place(context.Context, string, order.Request) (order.Order, bool, error) {
+	return order.Order{}, false, b.err
+}
+func (b broken) Get(context.Context, string) (order.Order, error) { return order.Order{}, b.err }
+func (b broken) Cancel(context.Context, string) (order.Order, bool, error) {
+	return order.Order{}, false, b.err
+}
+
+func TestWhatIsNotKnownIsNotSaid(t *testing.T) {
+	s := serverOf(broken{fmt.Errorf("%w: no route", order.ErrUnknown)}, nil)
+	for method, path := range map[string]string{"POST": "/orders", "GET": "/orders/1", "DELETE": "/orders/1"} {
+		w := do(s, method, path, "k", buy)
+		if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "outcome not known") || w.Header().Get("Retry-After") == "" {
+			t.Errorf("%s: %d %s", method, w.Code, w.Body)
 		}
 	}
-	want("/healthz", 200)
-	want("/readyz", 503)
-	s.SetReady(true)
-	want("/readyz", 200)
-	s.SetReady(false)
-	want("/readyz", 503)
-	want("/healthz", 200)
+	if w := do(serverOf(broken{errors.New("secret")}, nil), "POST", "/orders", "k", buy); w.Code != 500 || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	s := serverOf(order.NewBook(1<<40, 100, time.Now), rate.New(0.5, 2, func() time.Time { return time.Time{} }))
+	for i, want := range []int{201, 201, 429} {
+		w := do(s, "POST", "/orders", fmt.Sprint(i), buy)
+		if w.Code != want {
+			t.Errorf("order %d: %d %s", i, w.Code, w.Body)
+		}
+		if want == 429 && w.Header().Get("Retry-After") != "2" {
+			t.Errorf("Retry-After: %v", w.Header())
+		}
+	}
+	if w := do(s, "POST", "/orders", "k", strings.Replace(buy, "ACC00001", "ACC00002", 1)); w.Code != 201 {
+		t.Errorf("another account: %d", w.Code)
+	}
+}
+
+func TestWrongOnPurpose(t *testing.T) {
+	book := order.NewBook(1<<40, 100, time.Now)
+	h := New(Options{Orders: book, Log: slog.New(slog.DiscardHandler), Metrics: &kit.Registry{}, Faults: &kit.Faults{Wrong: 1}}).Mux()
+	if w := do(h, "POST", "/orders", "k", buy); w.Code != 201 || !strings.Contains(w.Body.String(), `"quantity":11,`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if got := book.OpenTicks("ACC00001"); got != 10*10050 {
+		t.Errorf("only the answer is to be wrong; open are %d", got)
+	}
 }
 
 func FuzzPlace(f *testing.F) {

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ var (
 	ErrKeyReused = errors.New("the idempotency key was used for a different order")
 	// ErrFull: the book holds as many orders as it may.
 	ErrFull = errors.New("the order book is full")
+	// ErrUnknown: whether it was done is not known. The same request with the same key may be sent again, and finds out.
+	ErrUnknown = errors.New("what came of it is not known")
 )
 
 // OverLimit is the error for an order that would take its account over its risk limit.
@@ -30,7 +33,7 @@ func (e *OverLimit) Error() string {
 	return fmt.Sprintf("account %s: %d ticks are open, the order adds %d, the limit is %d", e.Account, e.Open, e.Order, e.Limit)
 }
 
-// Book keeps the orders and what each account has open. It is safe for concurrent use.
+// Book keeps, in memory, the orders and what each account has open. It is safe for concurrent use.
 type Book struct {
 	limit  uint64
 	orders int
@@ -53,7 +56,7 @@ func NewBook(limit uint64, orders int, now func() time.Time) *Book {
 
 // Place accepts an order, or says why not: *Invalid, *OverLimit, ErrKeyReused or ErrFull. A request seen before under the
 // same key returns the order that it made then, and replayed is true; a rejected request leaves no trace, so it may be tried again.
-func (b *Book) Place(idempotencyKey string, r Request) (o Order, replayed bool, err error) {
+func (b *Book) Place(_ context.Context, idempotencyKey string, r Request) (o Order, replayed bool, err error) {
 	if err := r.Validate(); err != nil {
 		return Order{}, false, err
 	}
@@ -81,7 +84,7 @@ func (b *Book) Place(idempotencyKey string, r Request) (o Order, replayed bool, 
 }
 
 // Get returns an order, or ErrNotFound.
-func (b *Book) Get(id string) (Order, error) {
+func (b *Book) Get(_ context.Context, id string) (Order, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	o, ok := b.byID[id]
@@ -92,7 +95,7 @@ func (b *Book) Get(id string) (Order, error) {
 }
 
 // Cancel takes an order back and frees what it had open. Cancelling twice is no error; changed tells the first time.
-func (b *Book) Cancel(id string) (o Order, changed bool, err error) {
+func (b *Book) Cancel(_ context.Context, id string) (o Order, changed bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p, ok := b.byID[id]

@@ -1,12 +1,15 @@
 package order
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"testing"
 	"time"
 )
+
+var ctx = context.Background()
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
@@ -16,11 +19,11 @@ func newBook(limit uint64) *Book {
 
 func TestPlaceTwiceIsOneOrder(t *testing.T) {
 	b := newBook(1 << 40)
-	first, replayed, err := b.Place("k1", valid())
+	first, replayed, err := b.Place(ctx, "k1", valid())
 	if err != nil || replayed {
 		t.Fatalf("first: replayed %v, error %v", replayed, err)
 	}
-	again, replayed, err := b.Place("k1", valid())
+	again, replayed, err := b.Place(ctx, "k1", valid())
 	if err != nil || !replayed || again != first {
 		t.Errorf("again: %+v, replayed %v, error %v; want the first order", again, replayed, err)
 	}
@@ -31,17 +34,17 @@ func TestPlaceTwiceIsOneOrder(t *testing.T) {
 
 func TestKeyBelongsToOneRequestOfOneAccount(t *testing.T) {
 	b := newBook(1 << 40)
-	if _, _, err := b.Place("k1", valid()); err != nil {
+	if _, _, err := b.Place(ctx, "k1", valid()); err != nil {
 		t.Fatal(err)
 	}
 	other := valid()
 	other.Quantity++
-	if _, _, err := b.Place("k1", other); !errors.Is(err, ErrKeyReused) {
+	if _, _, err := b.Place(ctx, "k1", other); !errors.Is(err, ErrKeyReused) {
 		t.Errorf("another request: error %v, want ErrKeyReused", err)
 	}
 	other = valid()
 	other.Account = "ACC00002"
-	if _, replayed, err := b.Place("k1", other); err != nil || replayed {
+	if _, replayed, err := b.Place(ctx, "k1", other); err != nil || replayed {
 		t.Errorf("another account: replayed %v, error %v", replayed, err)
 	}
 }
@@ -50,11 +53,11 @@ func TestRiskLimit(t *testing.T) {
 	r := valid()
 	b := newBook(2 * r.Notional())
 	for i := range 2 {
-		if _, _, err := b.Place(fmt.Sprint(i), r); err != nil {
+		if _, _, err := b.Place(ctx, fmt.Sprint(i), r); err != nil {
 			t.Fatalf("order %d, up to the limit: %v", i, err)
 		}
 	}
-	_, _, err := b.Place("2", r)
+	_, _, err := b.Place(ctx, "2", r)
 	var over *OverLimit
 	if !errors.As(err, &over) {
 		t.Fatalf("over the limit: error %v, want *OverLimit", err)
@@ -63,7 +66,7 @@ func TestRiskLimit(t *testing.T) {
 		t.Errorf("figures: %+v", over)
 	}
 	r.Account = "ACC00002"
-	if _, _, err := b.Place("0", r); err != nil {
+	if _, _, err := b.Place(ctx, "0", r); err != nil {
 		t.Errorf("another account has a limit of its own: %v", err)
 	}
 }
@@ -71,12 +74,12 @@ func TestRiskLimit(t *testing.T) {
 func TestCancelFreesOnce(t *testing.T) {
 	r := valid()
 	b := newBook(r.Notional())
-	o, _, err := b.Place("k", r)
+	o, _, err := b.Place(ctx, "k", r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []bool{true, false} {
-		got, changed, err := b.Cancel(o.ID)
+		got, changed, err := b.Cancel(ctx, o.ID)
 		if err != nil || changed != want || got.Status != Cancelled {
 			t.Errorf("cancel %d: %+v, changed %v, error %v", i, got, changed, err)
 		}
@@ -84,20 +87,20 @@ func TestCancelFreesOnce(t *testing.T) {
 	if got := b.OpenTicks(r.Account); got != 0 {
 		t.Errorf("open after cancel = %d", got)
 	}
-	if _, _, err := b.Cancel("nothing"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := b.Cancel(ctx, "nothing"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("cancel of nothing: %v, want ErrNotFound", err)
 	}
 }
 
 func TestFullBook(t *testing.T) {
 	b := NewBook(1<<40, 1, time.Now)
-	if _, _, err := b.Place("a", valid()); err != nil {
+	if _, _, err := b.Place(ctx, "a", valid()); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := b.Place("b", valid()); !errors.Is(err, ErrFull) {
+	if _, _, err := b.Place(ctx, "b", valid()); !errors.Is(err, ErrFull) {
 		t.Errorf("error %v, want ErrFull", err)
 	}
-	if _, replayed, err := b.Place("a", valid()); err != nil || !replayed {
+	if _, replayed, err := b.Place(ctx, "a", valid()); err != nil || !replayed {
 		t.Errorf("a replay needs no room: replayed %v, error %v", replayed, err)
 	}
 }
@@ -111,7 +114,7 @@ func TestConcurrentPlace(t *testing.T) {
 	for range senders {
 		wg.Go(func() {
 			for k := range keys {
-				if _, _, err := b.Place(fmt.Sprint(k), r); err != nil {
+				if _, _, err := b.Place(ctx, fmt.Sprint(k), r); err != nil {
 					t.Errorf("key %d: %v", k, err)
 				}
 			}

@@ -1,7 +1,7 @@
 // Package order is the gateway's domain: what an order is, which orders are well-formed, how much an account may have open,
 // and that the same request sent twice places one order.
 //
-// It knows nothing of HTTP and keeps its state in memory.
+// It knows nothing of HTTP and of where orders are kept for good: a Book is for a gateway that stands alone.
 package order
 
 import (

@@ -1,0 +1,3 @@
+module meridian.example/kit
+
+go 1.26.0

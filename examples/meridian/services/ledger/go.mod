@@ -1,0 +1,3 @@
+module meridian.example/ledger
+
+go 1.26.0

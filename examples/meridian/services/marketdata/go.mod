@@ -1,0 +1,3 @@
+module meridian.example/marketdata
+
+go 1.26.0
