@@ -62,6 +62,8 @@ type Options struct {
 	blockDuration time.Duration
 	// remoteDeadline is how long samples wait for others to be sent with, 5 s; less in tests.
 	remoteDeadline time.Duration
+	// remoteFlush is how long Close tries to send what is left, 5 s; less in tests.
+	remoteFlush time.Duration
 }
 
 // Limits are what one target may do, so that a careless one harms only itself. What is zero has the default that is stated; below zero is no limit.
@@ -126,6 +128,7 @@ func (o Options) withDefaults() (Options, error) {
 	defaulted(&o.RuleInterval, 15*time.Second)
 	defaulted(&o.blockDuration, 2*time.Hour)
 	defaulted(&o.remoteDeadline, 5*time.Second)
+	defaulted(&o.remoteFlush, 5*time.Second)
 	for _, d := range []struct {
 		name  string
 		value time.Duration

@@ -49,8 +49,6 @@ type RemoteStatus struct {
 	Sent, Retried, Failed, Dropped int64
 }
 
-const flushDeadline = 5 * time.Second
-
 func (w RemoteWrite) validate() error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("remote write %q: %s", w.Name, fmt.Sprintf(format, args...))
@@ -100,7 +98,7 @@ func (s *Store) openRemote() error {
 		return nil
 	}
 	startTime := func() (int64, error) { return s.started.UnixMilli(), nil }
-	s.remote = remote.NewStorage(s.opts.Log, s.registry, startTime, s.opts.Dir, flushDeadline, metadata{s}, false)
+	s.remote = remote.NewStorage(s.opts.Log, s.registry, startTime, s.opts.Dir, s.opts.remoteFlush, metadata{s}, false)
 	if err := s.remote.ApplyConfig(s.config); err != nil {
 		return fmt.Errorf("metrics: remote write: %w", err)
 	}

@@ -148,7 +148,7 @@ func inUse(err error) error {
 	return err
 }
 
-// Close ends scraping, rules and what is being asked, sends what is still to be sent for at most a few seconds, and closes the database. It may be called more than once.
+// Close ends scraping, rules and what is being asked, sends what is still to be sent for at most 5 s, and closes the database. It may be called more than once.
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.gate.close()
