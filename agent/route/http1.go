@@ -81,23 +81,20 @@ func (l *listener) serve1(ctx *fasthttp.RequestCtx) {
 	if l.leaving.Load() {
 		ctx.Response.SetConnectionClose()
 	}
-	m := l.current()
 	host := strings.ToLower(hostname(string(req.Header.Host())))
-	s := m.match(host, string(ctx.Path()))
-	if s == nil {
+	began := time.Now()
+	s, a, e, issue := l.claim(func(m *matcher) *service { return m.match(host, string(ctx.Path())) }, func(s *service) (*arm, string) { return s.choose(caller1{ctx}) })
+	switch {
+	case s == nil:
 		l.refuse(ctx, fasthttp.StatusNotFound, "no-route", "no service is routed at this host and path\n")
 		return
-	}
-	if s.http2 {
-		l.refuse(ctx, fasthttp.StatusHTTPVersionNotSupported, "version", "the service speaks HTTP/2 alone\n")
-		return
-	}
-	a, issue := s.choose(caller1{ctx})
-	began := time.Now()
-	e := s.claim(a, nil)
-	if e == nil {
+	case e == nil:
 		ctx.Response.Header.Set("Retry-After", "1")
 		l.refuse(ctx, fasthttp.StatusServiceUnavailable, "no-instance", "no instance of the service is ready\n")
+		return
+	case s.http2:
+		e.release()
+		l.refuse(ctx, fasthttp.StatusHTTPVersionNotSupported, "version", "the service speaks HTTP/2 alone\n")
 		return
 	}
 	(&exchange{l: l, ctx: ctx, s: s, arm: a, e: e, began: began, issue: issue}).run()

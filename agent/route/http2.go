@@ -73,14 +73,13 @@ func (l *listener) serve2(w http.ResponseWriter, req *http.Request) {
 	if strings.Contains(clean, "/.") || strings.Contains(clean, "//") {
 		clean = path.Clean(clean)
 	}
-	s := l.current().match(strings.ToLower(hostname(req.Host)), clean)
-	if s == nil {
+	host := strings.ToLower(hostname(req.Host))
+	s, _, e, issue := l.claim(func(m *matcher) *service { return m.match(host, clean) }, func(s *service) (*arm, string) { return s.choose(caller2{req}) })
+	switch {
+	case s == nil:
 		l.refuse2(w, http.StatusNotFound, "no-route", "no service is routed at this host and path\n")
 		return
-	}
-	a, issue := s.choose(caller2{req})
-	e := s.claim(a, nil)
-	if e == nil {
+	case e == nil:
 		w.Header().Set("Retry-After", "1")
 		l.refuse2(w, http.StatusServiceUnavailable, "no-instance", "no instance of the service is ready\n")
 		return

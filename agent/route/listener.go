@@ -18,7 +18,6 @@ import (
 type listener struct {
 	router   *Router
 	name     string
-	address  string
 	protocol Protocol
 	tls      string
 	ln       *net.TCPListener
@@ -40,20 +39,38 @@ type listener struct {
 
 // same says whether a listener of the next table is this one.
 func (l *listener) same(m *matcher) bool {
-	return l.address == m.Address && l.protocol == m.Protocol && l.tls == m.TLS
+	return sameAddress(l.ln.Addr().String(), m.Address) && l.protocol == m.Protocol && l.tls == m.TLS
 }
 
 // current is the listener's part of the table that counts now.
-func (l *listener) current() *matcher {
-	if m := l.router.table.Load().listeners[l.name]; m != nil {
+func (l *listener) current() *matcher { return l.of(l.router.table.Load()) }
+
+// of is the listener's part of a table.
+func (l *listener) of(c *compiled) *matcher {
+	if m := c.listeners[l.name]; m != nil {
 		return m
 	}
 	return &matcher{}
 }
 
+// claim chooses by the table that counts now, and claims. Between both another table may have come, whose predecessor's endpoints are closed: then
+// it chooses anew. Without a service there is no route; without an endpoint no instance is ready.
+func (l *listener) claim(find func(*matcher) *service, choose func(*service) (*arm, string)) (s *service, a *arm, e *endpoint, issue string) {
+	for {
+		c := l.router.table.Load()
+		if s = find(l.of(c)); s == nil {
+			return nil, nil, nil, ""
+		}
+		a, issue = choose(s)
+		if e = s.claim(a, nil); e != nil || l.router.table.Load() == c {
+			return s, a, e, issue
+		}
+	}
+}
+
 // open takes the address, from the router before this one where it had it.
 func (r *Router) open(m *matcher) (*listener, error) {
-	l := &listener{router: r, name: m.Name, address: m.Address, protocol: m.Protocol, tls: m.TLS}
+	l := &listener{router: r, name: m.Name, protocol: m.Protocol, tls: m.TLS}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	if f := r.o.Inherited[m.Name]; f != nil {
 		ln, err := net.FileListener(f)
@@ -173,6 +190,16 @@ func (r *Router) shut(l *listener) {
 		}
 		l.end()
 	}()
+}
+
+// shutdown closes connections without a request, and waits for the others.
+func (l *listener) shutdown(ctx context.Context) {
+	if l.one != nil {
+		_ = l.one.ShutdownWithContext(ctx)
+	}
+	if l.two != nil {
+		_ = l.two.Shutdown(ctx)
+	}
 }
 
 // end closes all.

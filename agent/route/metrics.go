@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 )
 
 // metrics are what the router tells of its traffic. Labels are service and version; each series exists from the table on in which the version
@@ -101,4 +102,25 @@ func outcome(status int) string {
 		return "failed"
 	}
 	return strconv.Itoa(status/100) + "xx"
+}
+
+// Requests are those that ended, by service, version and class of status.
+func (r *Router) Requests() map[string]map[string]map[string]int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[string]map[string]map[string]int64{}
+	for k, a := range r.arms {
+		if all[k[0]] == nil {
+			all[k[0]] = map[string]map[string]int64{}
+		}
+		counts := map[string]int64{}
+		for i, c := range a.codes {
+			var m dto.Metric
+			if c.Write(&m) == nil && m.GetCounter().GetValue() > 0 {
+				counts[codes[i]] = int64(m.GetCounter().GetValue())
+			}
+		}
+		all[k[0]][k[1]] = counts
+	}
+	return all
 }

@@ -233,8 +233,9 @@ func (r *Router) Files() (map[string]*os.File, error) {
 }
 
 // Linger stops accepting, because another router has the listeners now, and waits for the connections that are left: HTTP/1.1 callers are told
-// to close with their next answer, HTTP/2 ones by GOAWAY, sessions end as they will. When ctx ends first, what is left is closed.
-func (r *Router) Linger(ctx context.Context) error {
+// to close with their next answer, HTTP/2 ones by GOAWAY, sessions end as they will. A connection without a request is closed after the time idle: the
+// longer that is, the less likely it is that a request is on its way just then. When ctx ends, what is left is closed.
+func (r *Router) Linger(ctx context.Context, idle time.Duration) error {
 	r.mu.Lock()
 	r.closed = true
 	all := slices.Collect(maps.Values(r.listeners))
@@ -243,23 +244,31 @@ func (r *Router) Linger(ctx context.Context) error {
 		_ = l.ln.Close()
 		l.leaving.Store(true)
 	}
+	left := func() (n int64) {
+		for _, l := range all {
+			n += l.conns.Load()
+		}
+		return n
+	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		left := int64(0)
-		for _, l := range all {
-			left += l.conns.Load()
-		}
-		if left == 0 {
-			return r.Close()
-		}
+	patient := time.NewTimer(idle)
+	defer patient.Stop()
+	var shutting sync.WaitGroup
+	defer shutting.Wait()
+	for left() > 0 {
 		select {
 		case <-tick.C:
+		case <-patient.C:
+			for _, l := range all {
+				shutting.Go(func() { l.shutdown(ctx) })
+			}
 		case <-ctx.Done():
-			r.log.Warn("connections were left when the time for them was over", "connections", left)
+			r.log.Warn("connections were left when the time for them was over", "connections", left())
 			return r.Close()
 		}
 	}
+	return r.Close()
 }
 
 // Close ends everything at once.

@@ -127,7 +127,7 @@ func TestHandOver(t *testing.T) {
 				}
 				// What has kept its connection all the time hears of it with its next answer.
 				ctx, cancel := context.WithTimeout(t.Context(), soon)
-				if err := r.Linger(ctx); err != nil || ctx.Err() != nil {
+				if err := r.Linger(ctx, 2*time.Second); err != nil || ctx.Err() != nil {
 					t.Errorf("%v, %v", err, ctx.Err())
 				}
 				cancel()

@@ -76,6 +76,12 @@ func (l *listener) session(c net.Conn) {
 	var avoid *endpoint
 	for {
 		e := a.claim(avoid) // never another version's: who belongs to one stays there
+		if now := l.current(); e == nil && now != m && len(now.routes) > 0 {
+			// Another table came meanwhile.
+			m, s = now, now.routes[0].service
+			a, avoid = s.session(addrOf(c.RemoteAddr()), sender, target), nil
+			continue
+		}
 		if e == nil {
 			l.router.metrics.refused.WithLabelValues(l.name, "no-instance").Inc()
 			return
