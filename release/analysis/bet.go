@@ -108,8 +108,8 @@ func failureFactor(k, canary, fails, all int64, odds float64) float64 {
 // band is a range of latencies, with how many requests of a scrape are in it.
 type band struct{ canary, all int64 }
 
-// exactDeals bounds the multiplications of one exact mean.
-const exactDeals = 20_000
+// exactDeals bounds the multiplications of one exact mean: some tenths of a millisecond.
+const exactDeals = 200_000
 
 // slownessFactor is the logarithm of the factor of a bet in which a request in a band speaks for the canary by the band's weight: the product
 // of the canary's weights divided by the mean of that product over all ways to deal the scrape's requests to the sides.

@@ -24,7 +24,7 @@ type Samples struct {
 	Failed bool `json:"failed,omitempty"`
 }
 
-// Window is what one side did between two scrapes.
+// Window is what one side did between two scrapes, with at most [MaxWindow] requests.
 type Window struct {
 	Requests int64 `json:"requests"`
 	Errors   int64 `json:"errors,omitempty"`
@@ -45,10 +45,16 @@ func (w *Window) check(b Buckets) error {
 	if w.Missing {
 		return nil
 	}
-	if !validCounts(w.Errors, w.Requests) {
+	if !validCounts(w.Errors, w.Requests) || w.Requests > MaxWindow {
 		return fmt.Errorf("%d errors of %d requests cannot be", w.Errors, w.Requests)
 	}
-	return w.Latency.check(b)
+	if err := w.Latency.check(b); err != nil {
+		return err
+	}
+	if n := w.Latency.Total(); n > MaxWindow {
+		return fmt.Errorf("latencies of %d requests cannot be", n)
+	}
+	return nil
 }
 
 // counts of a side.

@@ -77,6 +77,9 @@ func Binomial(fails, n int64, budget float64, worse Direction) float64 {
 // MaxCount is the largest count of requests that is judged; more are taken for garbage.
 const MaxCount = 1_000_000_000_000
 
+// MaxWindow is the same for a single window. What a bet costs grows with the root of it.
+const MaxWindow = 1_000_000_000
+
 func validCounts(part, whole int64) bool { return part >= 0 && part <= whole && whole <= MaxCount }
 
 // Wilson returns the score interval of a ratio (E. B. Wilson, 1927), each side of which is missed with the probability given.

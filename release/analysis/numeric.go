@@ -46,9 +46,9 @@ func (n *Number) UnmarshalJSON(b []byte) error {
 // finite reports whether a value is neither NaN nor infinite.
 func finite(f float64) bool { return !math.IsNaN(f) && !math.IsInf(f, 0) }
 
-// digits is how many significant digits a figure of a result keeps. Processors differ in the last bits of a logarithm, and whoever
-// recomputes a judgement may have another one.
-const digits = 12
+// digits is how many significant digits a figure of a result keeps. Processors differ in the last bits of a logarithm, a watch adds
+// up thousands of them, and whoever recomputes a judgement may have another processor.
+const digits = 9
 
 // rounded returns a figure as a result keeps it. NaN and infinities stay.
 func rounded(f float64) float64 {

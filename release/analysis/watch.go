@@ -118,10 +118,11 @@ func Resume(c Config, s *State) (*Watch, error) {
 			ms := &w.state.Metrics[i]
 			ms.Bets, ms.Clumps = make([]Bet, len(m.alternatives())), make([]clumps, len(m.clumped()))
 		}
-		if m.Informative {
-			w.parts[i] = min(w.parts[i], 1) // it decides nothing, and takes nothing
-		} else {
+		switch {
+		case !m.Informative:
 			w.parts[i] /= max(all, math.SmallestNonzeroFloat64)
+		case w.parts[i] > 0:
+			w.parts[i] = 1 // it decides nothing, and takes nothing from the others
 		}
 	}
 	return w, nil
