@@ -337,6 +337,45 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
+// TestKilledAgent adopts the workload of an agent that was killed, and another agent's child.
+func TestKilledAgent(t *testing.T) {
+	both(t, func(t *testing.T, o Options) {
+		o.Backoff = quick
+		dir := t.TempDir()
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), modeEnv+"=agent", "GANTRY_TEST_DIR="+dir, "GANTRY_TEST_CGROUP="+o.Cgroup, "GANTRY_TEST_ONLY=web")
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		said := make([]byte, 512)
+		n, _ := out.Read(said)
+		cmd.Process.Kill()
+		cmd.Wait()
+		if string(said[:n]) != "ready <nil>\n" {
+			t.Fatalf("the agent said %q", said[:n])
+		}
+		r, err := readRecord(filepath.Join(dir, instancesDir, "web"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := supervise(t, dir, o)
+		i := get(t, s, "web")
+		status := healthy(t, i)
+		if status.PID != r.Run.PID || !status.Adopted || status.Restarts != 0 || len(marked(t, s.store+"/web/")) != 3 {
+			t.Errorf("status %+v, processes %v", status, marked(t, s.store+"/web/"))
+		}
+		tell(t, i, "/exit?0")
+		status = await(t, i, "restarted", func(s Status) bool { return s.State == Healthy && s.Restarts == 1 })
+		if !strings.Contains(status.LastExit, "its exit status is not known, because another agent had started it; it left 2 processes behind") {
+			t.Errorf("last exit %q", status.LastExit)
+		}
+	})
+}
+
 // TestKilledAgents kills agents at random moments of starting, stopping and removing. What they leave is taken up by the next: each instance
 // has one process, or ends, and in the end nothing is left.
 func TestKilledAgents(t *testing.T) { both(t, killAgents) }

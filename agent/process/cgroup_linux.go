@@ -99,8 +99,9 @@ func tryCgroups(dir, store string) (cgroups, error) {
 		return cgroups{}, fmt.Errorf("no cgroup can be made: %w", err)
 	}
 	defer os.Remove(probe)
-	if _, err := os.Stat(filepath.Join(probe, "cgroup.procs")); err != nil {
-		return cgroups{}, fmt.Errorf("%s is no cgroup", dir)
+	// Starting in a cgroup came with Linux 5.7 and leaves no trace to look for; ending one came with 5.14.
+	if _, err := os.Stat(filepath.Join(probe, "cgroup.kill")); err != nil {
+		return cgroups{}, fmt.Errorf("%s is no cgroup of version 2 of Linux 5.14 or later", dir)
 	}
 	c := cgroups{dir: dir, why: "the cgroup " + dir + " does not hand it on"}
 	for n := 0; n < 2; n++ {

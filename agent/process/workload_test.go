@@ -139,6 +139,14 @@ func beAgent() {
 		fmt.Println("failed:", err)
 		os.Exit(1)
 	}
+	if only := os.Getenv("GANTRY_TEST_ONLY"); only != "" {
+		i, err := s.Start(context.Background(), workload(only, "print=before child daemon serve"))
+		if err == nil {
+			_, err = i.Await(context.Background(), func(s Status) bool { return s.State == Healthy })
+		}
+		fmt.Println("ready", err)
+		select {}
+	}
 	fmt.Println("ready")
 	random := newChance(uint64(os.Getpid()), "")
 	for n := 0; ; n++ {
