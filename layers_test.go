@@ -228,6 +228,13 @@ var house = []room{
 		why:   "what a rollout does next follows from what is stored and seen; whoever drives it brings both",
 	},
 	{
+		dir:       "agent",
+		rooms:     []string{"agent/bundle", "agent/process", "agent/route"},
+		libraries: []string{"filippo.io/age", "github.com/prometheus/client_golang"},
+		never:     []string{"os/exec"},
+		why:       "the agent wires its parts, and serves on without the server",
+	},
+	{
 		dir:       "agent/certs",
 		libraries: []string{"golang.org/x/crypto/acme", "github.com/letsencrypt"},
 		never:     []string{"os/exec"},
