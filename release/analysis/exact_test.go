@@ -78,7 +78,7 @@ func sampleWithU(n, m, u int) (x, y []float64) {
 // TestBruteForce counts every way to deal small samples, with and without ties.
 func TestBruteForce(t *testing.T) {
 	random := newRandom(1)
-	for range 400 {
+	for range 150 {
 		n, m, values := 1+random.IntN(5), 1+random.IntN(6), 1+random.IntN(8)
 		all := make([]float64, n+m)
 		for i := range all {

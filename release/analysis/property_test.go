@@ -22,7 +22,7 @@ func sample(random *rand.Rand, n int) []float64 {
 // TestMirror: swapping the sides mirrors every test.
 func TestMirror(t *testing.T) {
 	random := newRandom(8)
-	for range 300 {
+	for i := range 60 {
 		n1, n0 := 1+random.Int64N(200), 1+random.Int64N(200)
 		e1, e0 := random.Int64N(n1+1), random.Int64N(n0+1)
 		near(t, "Fisher", Fisher(e1, n1, e0, n0, Higher), Fisher(e0, n0, e1, n1, Lower), 1e-12)
@@ -32,7 +32,11 @@ func TestMirror(t *testing.T) {
 		near(t, "Newcombe, low", low, -mhigh, 1e-12)
 		near(t, "Newcombe, high", high, -mlow, 1e-12)
 
-		x, y := sample(random, 1+random.IntN(60)), sample(random, 1+random.IntN(60))
+		size := 15 // the exact distribution
+		if i%5 == 0 {
+			size = 200 // most of these, the normal one
+		}
+		x, y := sample(random, 1+random.IntN(size)), sample(random, 1+random.IntN(size))
 		a, b := MannWhitney(x, y, Higher, 5), MannWhitney(y, x, Lower, 5)
 		if near(t, "U", a.U+b.U, float64(len(x)*len(y)), 1e-9); a.Method != "permutation" { // dice fall as they fall
 			near(t, "Mann-Whitney", a.P, b.P, 1e-9)
@@ -56,7 +60,7 @@ func TestMirror(t *testing.T) {
 func TestShiftFound(t *testing.T) {
 	random := newRandom(9)
 	for _, times := range []float64{0.5, 1, 1.3, 2, 7} {
-		x, y := make([]float64, 4000), make([]float64, 4000)
+		x, y := make([]float64, 2000), make([]float64, 2000)
 		var h, g Histogram
 		take, longer := lognormal(random, 0.05, 0.7), lognormal(random, 0.05*times, 0.7)
 		for i := range x {
@@ -67,7 +71,7 @@ func TestShiftFound(t *testing.T) {
 		}
 		r := rankHistograms(h, g)
 		got, exact := ratioShift(&r, DefaultBuckets, 0.01, 1), HodgesLehmann(x, y, 0.01, 1)
-		near(t, fmt.Sprintf("%g times, of values", times), math.Exp(exact.Estimate), times, 0.06*times)
+		near(t, fmt.Sprintf("%g times, of values", times), math.Exp(exact.Estimate), times, 0.1*times)
 		near(t, fmt.Sprintf("%g times, of buckets", times), got.Estimate, math.Exp(exact.Estimate), 0.01*times)
 		near(t, fmt.Sprintf("%g times, of buckets, low", times), got.Low, math.Exp(exact.Low), 0.02*times)
 		near(t, fmt.Sprintf("%g times, of buckets, high", times), got.High, math.Exp(exact.High), 0.02*times)
@@ -82,7 +86,7 @@ func TestShiftFound(t *testing.T) {
 // TestApproximation: where the exact distribution ends, the normal one goes on without a step.
 func TestApproximation(t *testing.T) {
 	random := newRandom(10)
-	for range 50 {
+	for range 3 {
 		x, y := sample(random, 25), sample(random, 30)
 		r := rankValues(x, y)
 		m := r.moments()
@@ -132,7 +136,7 @@ func TestMonotone(t *testing.T) {
 		m.Name = "m"
 		return Judge(Config{Metrics: []Metric{m}}, map[string]Data{"m": d}).Verdict
 	}
-	for range 60 {
+	for range 12 {
 		n := 1 + random.Int64N(300)
 		reference := Samples{Windows: windows(random, 1+random.IntN(30), 20, 0.1*random.Float64(), nil)}
 		m := errorsMetric()
@@ -179,7 +183,7 @@ func TestGarbage(t *testing.T) {
 	random := newRandom(13)
 	floats := []float64{math.NaN(), math.Inf(1), math.Inf(-1), math.MaxFloat64, -math.MaxFloat64, 1e200}
 	ints := []int64{-1, math.MinInt64, math.MaxInt64, MaxCount + 1}
-	for range 400 {
+	for range 60 {
 		n := 20 + random.IntN(20)
 		bad, badInt := Number(floats[random.IntN(len(floats))]), ints[random.IntN(len(ints))]
 		series := func() Samples {

@@ -15,7 +15,7 @@ import (
 // is what bounds the false alarms of a watch.
 func TestFairFailures(t *testing.T) {
 	random := newRandom(3)
-	for range 300 {
+	for range 100 {
 		canary, reference := 1+random.Int64N(40), 1+random.Int64N(200)
 		fails := random.Int64N(canary + reference + 1)
 		odds := math.Exp(8 * random.Float64())
@@ -31,7 +31,7 @@ func TestFairFailures(t *testing.T) {
 // TestFairSlowness does the same for bets on latency, over all ways to deal the requests of small scrapes.
 func TestFairSlowness(t *testing.T) {
 	random := newRandom(4)
-	for range 200 {
+	for range 60 {
 		n := 2 + random.IntN(9)
 		k := 1 + random.IntN(n-1)
 		weights := make([]float64, 4)
@@ -229,7 +229,7 @@ func TestWatchKeeps(t *testing.T) {
 // TestWatchMonotone: one failure more of the canary, or one request that takes longer, never weakens the evidence.
 func TestWatchMonotone(t *testing.T) {
 	random := newRandom(6)
-	for range 60 {
+	for range 25 {
 		var scrapes []Scrape
 		for range 30 {
 			scrapes = append(scrapes, scrapeOf(random, random.Int64N(5), 1+random.Int64N(30), 0.05, 0.02))

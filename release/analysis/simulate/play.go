@@ -133,6 +133,9 @@ func (w *world) judge(r release, others bool) outcome {
 			o.watch = float64(t + 1)
 		}
 		if !others {
+			if watch.Failed() {
+				return o // the judgement at the end could add nothing
+			}
 			continue
 		}
 		p.add(s)
