@@ -92,25 +92,30 @@ func (e *endpoint) reopen() {
 	e.closed.Store(false)
 }
 
-// drain waits until nobody uses a closed endpoint. When ctx ends first, the claims that are left are cut off, and their number is returned.
-func (e *endpoint) drain(ctx context.Context) int {
+// idleBefore waits until nobody uses a closed endpoint, or ctx ends.
+func (e *endpoint) idleBefore(ctx context.Context) bool {
 	for e.claims.Load() != 0 {
 		select {
 		case <-e.empty:
 		case <-ctx.Done():
-			n := int(e.claims.Load())
-			e.cut(errDrained)
-			e.mu.Lock()
-			open := e.open
-			e.open = map[*conn]struct{}{}
-			e.mu.Unlock()
-			for c := range open {
-				_ = c.Conn.Close()
-			}
-			return n // what is left of them has no connection to the instance any more
+			return e.claims.Load() == 0
 		}
 	}
-	return 0
+	return true
+}
+
+// cutOff ends everybody who is there, and says how many they were. It cannot be used again.
+func (e *endpoint) cutOff() int {
+	n := int(e.claims.Load())
+	e.cut(errDrained)
+	e.mu.Lock()
+	open := e.open
+	e.open = map[*conn]struct{}{}
+	e.mu.Unlock()
+	for c := range open {
+		_ = c.Conn.Close()
+	}
+	return n // what is left of them has no connection to the instance any more
 }
 
 // conn is a connection to an endpoint.

@@ -189,17 +189,20 @@ func (r *Router) Drain(ctx context.Context, id string) (cut int, err error) {
 	if inTable {
 		return 0, fmt.Errorf("drain the endpoint %s: it is in the routing table", id)
 	}
-	cut = e.drain(ctx)
-	r.mu.Lock()
+	idle := e.idleBefore(ctx)
+	r.mu.Lock() // no table comes between the look and the cut
 	defer r.mu.Unlock()
 	c := r.table.Load()
-	if c.endpoints[id] != nil {
-		return cut, fmt.Errorf("drain the endpoint %s: it came back into the routing table meanwhile", id)
+	switch {
+	case r.endpoints[id] != e:
+		return 0, nil // somebody else has drained it
+	case c.endpoints[id] != nil:
+		return 0, fmt.Errorf("drain the endpoint %s: it came back into the routing table meanwhile", id)
+	case !idle:
+		cut = e.cutOff()
 	}
-	if r.endpoints[id] == e {
-		delete(r.endpoints, id)
-		r.forget(c)
-	}
+	delete(r.endpoints, id)
+	r.forget(c)
 	return cut, nil
 }
 
