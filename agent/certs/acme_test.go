@@ -25,12 +25,7 @@ func authority(t *testing.T, httpPort, tlsPort int) (*httptest.Server, *x509.Cer
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
 	t.Setenv("PEBBLE_AUTHZREUSE", "0")
 	quiet := log.New(io.Discard, "", 0)
-	dns, err := net.ListenPacket("udp", "127.0.0.1:0") // a port that is free, most likely also in a moment
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := dns.LocalAddr().String()
-	_ = dns.Close()
+	addr := freeForBoth(t)
 	names, err := challtestsrv.New(challtestsrv.Config{DNSAddrs: []string{addr}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +49,25 @@ func authority(t *testing.T, httpPort, tlsPort int) (*httptest.Server, *x509.Cer
 	pool := x509.NewCertPool()
 	pool.AddCert(issuer.GetRootCert(0).Cert)
 	return s, pool
+}
+
+// freeForBoth is an address where neither UDP nor TCP is in use, which it most likely is not in a moment either.
+func freeForBoth(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		stream, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets, err := net.ListenPacket("udp", stream.Addr().String())
+		_ = stream.Close()
+		if err == nil {
+			_ = packets.Close()
+			return stream.Addr().String()
+		}
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return ""
 }
 
 // TestACME gets a certificate from a real ACME server, by the challenge on the TLS port and by the one over HTTP, and keeps it.
