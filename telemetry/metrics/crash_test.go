@@ -136,10 +136,13 @@ func TestDamage(t *testing.T) {
 			if len(r.Series) != 1 || len(r.Series[0].Points) < 40 {
 				t.Fatalf("of the samples before the damage there are %+v", r)
 			}
+			kept(t, s, sample(time.Now(), 1, "__name__", "after"))
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
 			if !strings.Contains(log.String(), "WAL") || !strings.Contains(log.String(), "level=WARN") {
 				t.Errorf("the log does not say it:\n%s", log.String())
 			}
-			kept(t, s, sample(time.Now(), 1, "__name__", "after"))
 		})
 	}
 }

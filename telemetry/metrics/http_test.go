@@ -248,7 +248,7 @@ func TestRemoteWriteIn(t *testing.T) {
 		t.Errorf("version 2 wrote %v", got)
 	}
 
-	for name, bad := range map[string][]byte{"no snappy": []byte("garbage"), "no protobuf": snappy.Encode(nil, []byte("garbage")), "a bomb": snappy.Encode(nil, make([]byte, 64<<20))} {
+	for name, bad := range map[string][]byte{"no snappy": []byte("garbage"), "no protobuf": snappy.Encode(nil, []byte("garbage")), "a bomb": snappy.Encode(nil, make([]byte, 33<<20))} {
 		if status, got := post(t, address, v1, bad); status/100 != 4 {
 			t.Errorf("%s: %d %s", name, status, got)
 		}

@@ -183,7 +183,7 @@ func TestQueryTimeout(t *testing.T) {
 	s := opened(t, func(o *Options) { o.QueryTimeout = 5 * time.Millisecond; o.MaxSamples = math.MaxInt32 })
 	begin := start()
 	var samples []Sample
-	for i := range 100 {
+	for i := range 20 {
 		samples = append(samples, sample(begin, 1, "__name__", "m", "i", string(rune('a'+i))))
 	}
 	kept(t, s, samples...)

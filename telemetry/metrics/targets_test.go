@@ -106,7 +106,7 @@ func TestBadTargets(t *testing.T) {
 	var turn atomic.Int64
 	var bomb bytes.Buffer
 	gz := gzip.NewWriter(&bomb)
-	if _, err := gz.Write(bytes.Repeat([]byte("# 0123456789\n"), 1<<20)); err != nil {
+	if _, err := gz.Write(bytes.Repeat([]byte("# 0123456789\n"), 1<<18)); err != nil {
 		t.Fatal(err)
 	}
 	if err := gz.Close(); err != nil {
@@ -136,7 +136,7 @@ func TestBadTargets(t *testing.T) {
 	}{
 		{"100,000 series", text(tooMany), "sample limit exceeded: the answer has more than 1000 samples", false},
 		{"other series every time", func(w http.ResponseWriter, r *http.Request) {
-			text(many(500, fmt.Sprintf("turn=\"%d\",i", turn.Add(1))))(w, r)
+			text(many(900, fmt.Sprintf("turn=\"%d\",i", turn.Add(1))))(w, r)
 		}, "series limit exceeded: the target has 2000 in memory", true},
 		{"a long answer", text(strings.Repeat("# "+strings.Repeat("x", 1000)+"\n", 3000)), "body size limit exceeded: the answer has more than 2097152 bytes", false},
 		{"a bomb", func(w http.ResponseWriter, _ *http.Request) {
@@ -162,7 +162,12 @@ func TestBadTargets(t *testing.T) {
 		if b.serve != nil {
 			address = served(t, b.serve)
 		}
-		targets = append(targets, Target{Address: address, Service: b.name, Interval: 2 * quick})
+		// Not more often: reading 100,000 series is slow under the race detector.
+		interval := 20 * quick
+		if b.grows {
+			interval = 3 * quick
+		}
+		targets = append(targets, Target{Address: address, Service: b.name, Interval: interval})
 	}
 	if err := s.SetTargets(targets); err != nil {
 		t.Fatal(err)
