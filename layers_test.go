@@ -42,9 +42,9 @@ var house = []room{
 	},
 	{
 		dir:       "bench",
-		rooms:     []string{"pipeline", "pipeline/githubactions"},
+		rooms:     []string{"pipeline", "pipeline/githubactions", "telemetry/metrics"},
 		libraries: []string{"golang.org/x/sync"},
-		why:       "bench measures the binary from outside, and the parser and planner in-process",
+		why:       "bench measures the binary from outside, and in-process what no command reaches alone",
 	},
 	{
 		dir:       "soak",

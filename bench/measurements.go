@@ -24,6 +24,7 @@ var measurements = []measurement{
 	{"reads", reads},
 	{"drain", drained},
 	{"follow", followed},
+	{"metrics", embeddedMetrics},
 }
 
 const (

@@ -142,6 +142,17 @@ func TestAPI(t *testing.T) {
 			}
 		}
 	})
+	t.Run("no other site's scripts", func(t *testing.T) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/api/v1/query?query=m", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Origin", "https://example.com")
+		resp, err := http.DefaultClient.Do(r)
+		if status, got := body(t, resp, err); status != 200 || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%d %s %v", status, got, resp.Header)
+		}
+	})
 	t.Run("ready", func(t *testing.T) {
 		resp, err := http.Get(address + "/-/ready")
 		if status, got := body(t, resp, err); status != 200 {
@@ -292,6 +303,29 @@ func TestOTLP(t *testing.T) {
 			t.Errorf("%s is %v among %+v, %v", name, got, r, err)
 		}
 	}
+	t.Run("deltas are added up", func(t *testing.T) {
+		for i := range 3 {
+			m := pmetric.NewMetrics()
+			sum := m.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+			sum.SetName("by.delta")
+			sum.SetEmptySum().SetAggregationTemporality(pmetric.AggregationTemporalityDelta)
+			sum.Sum().SetIsMonotonic(true)
+			p := sum.Sum().DataPoints().AppendEmpty()
+			p.SetIntValue(5)
+			p.SetStartTimestamp(pcommon.NewTimestampFromTime(now.Add(time.Duration(i) * time.Second)))
+			p.SetTimestamp(pcommon.NewTimestampFromTime(now.Add(time.Duration(i+1) * time.Second)))
+			b, err := pmetricotlp.NewExportRequestFromMetrics(m).MarshalProto()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, got := post(t, address, map[string]string{"Content-Type": "application/x-protobuf"}, b); status != 200 {
+				t.Errorf("%d %s", status, got)
+			}
+		}
+		if got, _ := value(t, s, "by_delta_total", now.Add(3*time.Second)); got != 15 {
+			t.Errorf("the sum is %v", got)
+		}
+	})
 	if status, got := post(t, address, map[string]string{"Content-Type": "application/json"}, []byte("{")); status != 400 {
 		t.Errorf("half of it: %d %s", status, got)
 	}

@@ -1,10 +1,15 @@
 package metrics
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -142,6 +147,63 @@ func TestClosed(t *testing.T) {
 	if err := s.SetTargets([]Target{{Address: "localhost:1"}}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("targets are set with %v", err)
 	}
+}
+
+// TestCloseWhileAsked closes a store that is being asked, written to and given targets: those who come too late learn why, and nothing breaks.
+func TestCloseWhileAsked(t *testing.T) {
+	s, err := Open(options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now().Add(-time.Minute)
+	kept(t, s, sample(begin, 1, "__name__", "m"))
+	h := s.Handler("")
+	var (
+		users sync.WaitGroup
+		busy  sync.WaitGroup
+	)
+	for name, use := range map[string]func(i int) error{
+		"query": func(int) error {
+			_, err := s.Query(context.Background(), "sum_over_time(m[1h:1s])", begin.Add(time.Minute))
+			return err
+		},
+		"write": func(i int) error {
+			return s.Append(context.Background(), sample(begin.Add(time.Duration(i)*time.Millisecond), 1, "__name__", "n"))
+		},
+		"targets": func(i int) error {
+			return s.SetTargets([]Target{{Address: "localhost:1", Version: strconv.Itoa(i), Interval: quick}})
+		},
+		"rules": func(int) error { return s.SetRules() },
+		"HTTP": func(int) error {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("GET", "/api/v1/query?query=m", nil))
+			if w.Code == http.StatusServiceUnavailable {
+				return ErrUnavailable
+			}
+			return nil
+		},
+	} {
+		busy.Add(1)
+		users.Go(func() {
+			for i := 1; ; i++ {
+				err := use(i)
+				if i == 1 {
+					busy.Done()
+				}
+				if err != nil {
+					if !errors.Is(err, ErrUnavailable) {
+						t.Errorf("%s: %v", name, err)
+					}
+					return
+				}
+			}
+		})
+	}
+	busy.Wait()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	users.Wait()
 }
 
 func TestOptions(t *testing.T) {

@@ -23,7 +23,7 @@ type RemoteWrite struct {
 	Name string
 	// URL is where to, with the path: http or https, without a name and password in it.
 	URL string
-	// Version is the protocol's: 1, which is the default, or 2, which has the metadata with each series.
+	// Version is the protocol's: 1, which is the default and everywhere understood, or 2, which is shorter on the wire.
 	Version int
 	// Headers are sent with each request. Those that the protocol sets itself are refused.
 	Headers map[string]string
