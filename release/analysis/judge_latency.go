@@ -116,7 +116,7 @@ func blocks(d *Data, total int64) []ranking {
 }
 
 // stratified compares within blocks and adds up: P. van Elteren's test ("On the combination of independent two sample tests of Wilcoxon", 1960),
-// with the variance multiplied by the dispersion of the blocks' outcomes around their mean. That is 0, and there is no test, where
+// with the variance multiplied by the dispersion of the blocks' outcomes around their mean, W. G. Cochran's Q. That is 0, and there is no test, where
 // there are too few blocks.
 func stratified(blocks []ranking, worse Direction) (RankTest, float64) {
 	var u, over, variance, weights, mean, usable float64
@@ -147,7 +147,7 @@ func stratified(blocks []ranking, worse Direction) (RankTest, float64) {
 	for _, o := range outcomes {
 		heterogeneity += o.weight * (o.effect - mean) * (o.effect - mean)
 	}
-	by := max(1, heterogeneity/(usable-1))
+	by := max(1, heterogeneity/(usable-1)-math.Sqrt(2/(usable-1))) // less its standard error
 	z := over / math.Sqrt(variance*by)
 	return RankTest{U: u, P: either(normalTail(z), normalTail(-z), worse), Method: "by blocks of time"}, by
 }

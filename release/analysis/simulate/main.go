@@ -47,13 +47,13 @@ func run(args []string, out, errs io.Writer) error {
 	}
 	fmt.Fprintf(out, "%d releases each, seed %d. Ours: false alarms of at most %.4g over the release, %.4g of it the watch's and %.4g that of the judgement at the end.\n",
 		*runs, *seed, level, watchLevel, stepLevel)
-	fmt.Fprintf(out, "Mann-Whitney: level %.4g, once at the end, and at every tenth scrape. Kayenta: once at the end.\n\n", level)
+	fmt.Fprintf(out, "Step at 1 %%: the judgement at the end with the whole level. Mann-Whitney: level %.4g, once at the end, and at every tenth scrape. Kayenta: once at the end.\n\n", level)
 	for _, equal := range []bool{true, false} {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		if equal {
-			fmt.Fprintln(w, "EQUAL VERSIONS THAT FAIL\tWATCH\tEND OF STEP\tOURS\tMANN-WHITNEY\tEVERY 10 s\tKAYENTA\t")
+			fmt.Fprintln(w, "EQUAL VERSIONS THAT FAIL\tWATCH\tSTEP\tOURS\tSTEP AT 1 %\tMANN-WHITNEY\tEVERY 10 s\tKAYENTA\t")
 		} else {
-			fmt.Fprintln(w, "BAD VERSIONS THAT FAIL\tWATCH\tMEDIAN\t90 %\tEND OF STEP\tOURS\tMANN-WHITNEY\tEVERY 10 s\tMEDIAN\tKAYENTA\t")
+			fmt.Fprintln(w, "BAD VERSIONS THAT FAIL\tWATCH\tMEDIAN\t90 %\tSTEP\tOURS\tSTEP AT 1 %\tMANN-WHITNEY\tEVERY 10 s\tMEDIAN\tKAYENTA\t")
 		}
 		for _, k := range chosen {
 			if k.equal() != equal {
@@ -61,11 +61,11 @@ func run(args []string, out, errs io.Writer) error {
 			}
 			s := k.play(*runs, *seed, runtime.GOMAXPROCS(0), true)
 			if equal {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", k.name, s.share(s.watch), s.share(s.judge), s.share(s.ours), s.share(s.whitney), s.share(s.peeking), s.share(s.kayenta))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", k.name, s.share(s.watch), s.share(s.judge), s.share(s.ours), s.share(s.same), s.share(s.whitney), s.share(s.peeking), s.share(s.kayenta))
 				continue
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", k.name, s.share(s.watch), s.after(s.delays, 0.5), s.after(s.delays, 0.9), s.share(s.judge), s.share(s.ours),
-				s.share(s.whitney), s.share(s.peeking), s.after(s.peekDelays, 0.5), s.share(s.kayenta))
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", k.name, s.share(s.watch), s.after(s.delays, 0.5), s.after(s.delays, 0.9), s.share(s.judge), s.share(s.ours),
+				s.share(s.same), s.share(s.whitney), s.share(s.peeking), s.after(s.peekDelays, 0.5), s.share(s.kayenta))
 		}
 		fmt.Fprintln(w)
 		if err := w.Flush(); err != nil {

@@ -18,8 +18,8 @@ var watchLevel, stepLevel = analysis.Split(level, 1)
 
 // score is how many releases failed, by judge.
 type score struct {
-	runs                                          int
-	watch, judge, ours, whitney, peeking, kayenta int
+	runs                                                int
+	watch, judge, ours, same, whitney, peeking, kayenta int
 	// delays and peekDelays are the seconds from the first bad response to the failure, of the releases in which it came.
 	delays, peekDelays []float64
 }
@@ -86,11 +86,12 @@ func nameSum(name string) uint64 {
 	return h << 32
 }
 
-// outcome of one release: when each judge said that it fails; never is +Inf.
+// outcome of one release: when each judge said that it fails, never is +Inf; and whether those at the end did: ours at its part of the level, and at
+// the whole level, as Mann-Whitney is.
 type outcome struct {
-	bad                     float64
-	watch, peeking          float64
-	judge, whitney, kayenta bool
+	bad                           float64
+	watch, peeking                float64
+	judge, same, whitney, kayenta bool
 }
 
 func (s *score) count(o outcome) {
@@ -112,6 +113,7 @@ func (s *score) count(o outcome) {
 	add(&s.watch, watch)
 	add(&s.judge, o.judge)
 	add(&s.ours, watch || o.judge)
+	add(&s.same, o.same)
 	add(&s.whitney, o.whitney)
 	add(&s.peeking, peeking)
 	add(&s.kayenta, o.kayenta)
@@ -148,10 +150,12 @@ func (w *world) judge(r release, others bool) outcome {
 		d.Canary.Windows = append(d.Canary.Windows, s.Canary)
 		d.Reference.Windows = append(d.Reference.Windows, s.Reference)
 	}
-	o.judge = analysis.Judge(w.config(stepLevel), map[string]analysis.Data{"errors": d, "latency": d}).Verdict == analysis.Fail
+	data := map[string]analysis.Data{"errors": d, "latency": d}
+	o.judge = analysis.Judge(w.config(stepLevel), data).Verdict == analysis.Fail
 	if !others {
 		return o
 	}
+	o.same = analysis.Judge(w.config(level), data).Verdict == analysis.Fail
 	o.whitney, o.kayenta = p.whitney(w.sigma > 0), p.kayenta(w.sigma > 0)
 	return o
 }

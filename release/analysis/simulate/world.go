@@ -65,6 +65,8 @@ var worlds = []world{
 	{name: "twice-heavy-5%", rate: 50, share: 0.05, length: 300, sigma: 1, slow: 2},
 	{name: "twice-late", rate: 50, share: 0.1, length: 420, sigma: 0.6, slow: 2, from: 300},
 	{name: "half-again", rate: 50, share: 0.1, length: 300, sigma: 0.6, slow: 1.5},
+	{name: "little-slower", rate: 20, share: 0.05, length: 90, sigma: 0.6, slow: 1.3},
+	{name: "few-failures", rate: 20, share: 0.1, length: 90, errors: 0.01, bad: 0.06},
 	{name: "slow-tail", rate: 50, share: 0.1, length: 300, sigma: 0.6, tail: 0.08},
 }
 
