@@ -47,6 +47,13 @@ func (f *Faults) leak(ctx context.Context) {
 	}
 }
 
+// Slow waits as much longer as something takes that has taken so long, or until ctx ends.
+func (f *Faults) Slow(ctx context.Context, took time.Duration) {
+	if more := f.Delay(took); more > 0 {
+		wait(ctx, more)
+	}
+}
+
 // Lost returns how many bytes the leak has taken so far.
 func (f *Faults) Lost() int64 {
 	f.mu.Lock()

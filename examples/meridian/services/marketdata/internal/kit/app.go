@@ -147,9 +147,7 @@ func (a *App) faulty(next http.Handler) http.Handler {
 			return
 		}
 		// The answer is short enough to be sent when the handler returns.
-		if more := a.Faults.Delay(time.Since(start)); more > 0 {
-			wait(r.Context(), more)
-		}
+		a.Faults.Slow(r.Context(), time.Since(start))
 	})
 }
 
