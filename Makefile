@@ -31,8 +31,8 @@ build: ## bin/gantry, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/gantry ./cmd/gantry
 
 test: ## all tests with the race detector
-	$(GO) test -race ./...
-	for dir in $(EXAMPLES); do (cd $$dir && $(GO) test -race ./...) || exit 1; done
+	$(GO) test -race -timeout 30m ./...
+	for dir in $(EXAMPLES); do (cd $$dir && $(GO) test -race -timeout 30m ./...) || exit 1; done
 
 conformance: ## the vendors' cases, a line a kind; GANTRY_CONFORMANCE names the folder
 	$(GO) test -count=1 -run Conformance -v ./... 2>&1 | grep -vE '^ *(=== |--- PASS|testing: warning|PASS$$)|no test files|no tests to run'
