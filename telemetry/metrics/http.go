@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/grafana/regexp"
@@ -49,8 +50,12 @@ func (s *Store) Ingest(prefix string) http.Handler {
 
 func (s *Store) serve(prefix string, has func(path string) bool) http.Handler {
 	prefix = strings.TrimSuffix(prefix, "/")
-	router := route.New().WithPrefix(prefix + "/api/v1")
-	s.api().Register(router)
+	// The API is made with the first request: that takes a tenth of a second, most of it for a document that describes it, and a server should start quickly.
+	router := sync.OnceValue(func() *route.Router {
+		router := route.New().WithPrefix(prefix + "/api/v1")
+		s.api().Register(router)
+		return router
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, leave, ok := s.gate.enter(r.Context())
 		if !ok {
@@ -62,7 +67,7 @@ func (s *Store) serve(prefix string, has func(path string) bool) http.Handler {
 		api, isAPI := strings.CutPrefix(path, "/api/v1")
 		switch {
 		case below && isAPI && has(api):
-			router.ServeHTTP(w, r.WithContext(ctx))
+			router().ServeHTTP(w, r.WithContext(ctx))
 		case below && (path == "/-/healthy" || path == "/-/ready") && has(path):
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			_, _ = w.Write([]byte("The metrics are ready.\n")) // Who asked may have gone away.
