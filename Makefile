@@ -1,4 +1,4 @@
-# Gantry's build. Everything needs Go 1.26; the race detector of `make test` also needs a C compiler.
+# Gantry's build. Everything needs Go 1.26.7 or later; the race detector of `make test` also needs a C compiler.
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
