@@ -4,7 +4,8 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS  = -s -w -X main.version=$(VERSION)
 # Modules of their own, which ./... does not reach.
-EXAMPLES = examples/meridian/services/gateway
+EXAMPLES = examples/meridian/kit examples/meridian/services/gateway examples/meridian/services/ledger \
+  examples/meridian/services/marketdata examples/meridian/load
 
 export GOTOOLCHAIN = local
 
