@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -39,12 +40,23 @@ type server struct {
 const readyWithin = 30 * time.Second
 
 func newServer(o options, dir string) (*server, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	defer l.Close()
-	return &server{o: o, dir: dir, address: l.Addr().String()}, os.MkdirAll(dir, 0o755)
+	return &server{o: o, dir: dir, address: address}, os.MkdirAll(dir, 0o755)
+}
+
+// freeAddress is one below the ports from which connections go out (32768 and up on Linux): while a server is dead, one of those could take its own.
+func freeAddress() (string, error) {
+	var err error
+	for range 100 {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
+	}
+	return "", fmt.Errorf("no port is free: %w", err)
 }
 
 var linkPattern = regexp.MustCompile(`https?://\S+#token=\S+`)

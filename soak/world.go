@@ -22,6 +22,7 @@ type world struct {
 	client  *client
 
 	asked        int
+	kills        int
 	acknowledged []string
 	slowest      time.Duration
 }
@@ -119,8 +120,17 @@ func (w *world) prepare(ctx context.Context, project string) error {
 	return nil
 }
 
-// round asks for a run or two, and kills a server at a moment between now and o.longest.
+// killsInARow is how many kills one job may see: with the fifth a job is given up, as one that takes its server with it.
+const killsInARow = 4
+
+// round asks for a run or two, and kills a server at a moment between now and o.longest. After some kills it first lets the jobs that run come to
+// their end, so that chance does not have one of them given up.
 func (w *world) round(ctx context.Context, random *rand.Rand) error {
+	if w.kills++; w.kills%killsInARow == 0 {
+		if err := w.quiet(ctx); err != nil {
+			return err
+		}
+	}
 	victim := w.servers[random.IntN(len(w.servers))]
 	until := time.Duration(random.Int64N(int64(w.o.longest)))
 	asks := 1 + random.IntN(2)
@@ -147,6 +157,17 @@ func (w *world) round(ctx context.Context, random *rand.Rand) error {
 	}
 	w.slowest = max(w.slowest, time.Since(began))
 	return nil
+}
+
+// quiet waits until no run is under way.
+func (w *world) quiet(ctx context.Context) error {
+	var err error
+	waited := until(ctx, w.o.settle, "the end of all runs", func() bool {
+		var runs []runRow
+		runs, err = all[runRow](ctx, w.client, w.servers[0].address, "/api/v1/runs?project=soak&status=queued&status=running")
+		return err == nil && len(runs) == 0
+	})
+	return errors.Join(waited, err)
 }
 
 // ask asks for a run. What is acknowledged has to be there in the end; what is not may be or not, but not twice.
