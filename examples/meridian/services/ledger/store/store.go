@@ -12,8 +12,6 @@ import (
 	"net/url"
 	"time"
 
-	_ "modernc.org/sqlite" // the driver
-
 	"meridian.example/ledger/trade"
 )
 
@@ -106,6 +104,10 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err == nil {
 		s.writer = &writer{prepared: map[string]*sql.Stmt{}}
 		s.writer.conn, err = s.write.Conn(ctx)
+	}
+	if err == nil {
+		// It waits by itself, see begin. Nothing else can be in its way: a transaction that has begun has the lock.
+		_, err = s.writer.conn.ExecContext(ctx, `PRAGMA busy_timeout = 0`)
 	}
 	if err == nil {
 		s.read, err = open(path, "deferred", "query_only(ON)")

@@ -5,13 +5,21 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"meridian.example/ledger/trade"
 )
 
-// maxBatch bounds how many changes are committed at once.
-const maxBatch = 256
+const (
+	// maxBatch bounds how many changes are committed at once.
+	maxBatch = 256
+	// look is the mean time between two attempts to begin a transaction while another process has one, and courtesy the
+	// pause before each for as long as sharing after one had to wait. It is longer than a look, so that the other gets in.
+	look, courtesy, sharing = 300 * time.Microsecond, 700 * time.Microsecond, time.Second
+)
 
 // change is something to be written, by the one goroutine that writes.
 type change struct {
@@ -90,7 +98,7 @@ func (s *Store) commitAll() {
 // commit makes a batch of changes in one transaction. errs gets the refusals; an error means that nothing was written.
 func (s *Store) commit(changes []*change, errs []error) error {
 	ctx := context.Background() // a client that goes away must not take the others' changes along
-	if _, err := s.writer.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return fmt.Errorf("begin a transaction: %w", err)
 	}
 	err := s.make(ctx, changes, errs)
@@ -103,6 +111,29 @@ func (s *Store) commit(changes []*change, errs []error) error {
 	// SQLite has rolled back by itself after some errors, and says then that there is no transaction.
 	_, _ = s.writer.exec(ctx, `ROLLBACK`)
 	return err
+}
+
+// begin begins a transaction when no other process has one. SQLite's own way to wait sleeps for up to a tenth of a second
+// at a time, which the requests of the last batch would feel; and one of two busy processes, who never waits between two
+// transactions, would hardly let the other in. So we look often, and step back for a moment as long as there is another.
+func (s *Store) begin(ctx context.Context) error {
+	if now := time.Now(); now.Before(s.writer.shared) {
+		time.Sleep(courtesy)
+	}
+	for deadline := time.Now().Add(busy); ; {
+		_, err := s.writer.exec(ctx, `BEGIN IMMEDIATE`)
+		if !isBusy(err) || time.Now().After(deadline) {
+			return err
+		}
+		s.writer.shared = time.Now().Add(sharing)
+		time.Sleep(look/2 + rand.N(look))
+	}
+}
+
+// isBusy says whether another process was in the way (https://www.sqlite.org/rescode.html#busy).
+func isBusy(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code()&0xff == 5
 }
 
 // make makes the changes of a batch.
@@ -125,6 +156,8 @@ func (s *Store) make(ctx context.Context, changes []*change, errs []error) error
 type writer struct {
 	conn     *sql.Conn
 	prepared map[string]*sql.Stmt
+	// shared is until when another process is thought to write as well.
+	shared time.Time
 }
 
 func (w *writer) prepare(ctx context.Context, text string) (*sql.Stmt, error) {
