@@ -70,7 +70,8 @@ func (w *watcher) feed(ctx context.Context, address string, session *fix.Session
 		case m := <-messages:
 			app, err := session.Receive(time.Now(), m)
 			if err != nil {
-				return lastWords(err, write(conn, session, timeout))
+				_ = write(conn, session, timeout) // why it ends matters more than whether the last words go out
+				return moved(err)
 			}
 			if session.Open() && !opened {
 				opened, deadline = true, time.Now().Add(w.silence)
@@ -94,7 +95,8 @@ func (w *watcher) feed(ctx context.Context, address string, session *fix.Session
 				return errors.New("what was awaited did not come in time")
 			}
 			if err := session.Tick(time.Now()); err != nil {
-				return lastWords(err, write(conn, session, timeout))
+				_ = write(conn, session, timeout) // why it ends matters more than whether the last words go out
+				return moved(err)
 			}
 		case <-ending:
 			if !opened {
@@ -106,8 +108,8 @@ func (w *watcher) feed(ctx context.Context, address string, session *fix.Session
 	}
 }
 
-// lastWords says how a session ended, which matters more than whether the last words went out.
-func lastWords(err, _ error) error {
+// moved turns a goodbye into errMoved.
+func moved(err error) error {
 	if ended := (*fix.Ended)(nil); errors.As(err, &ended) && ended.Logout {
 		return errMoved
 	}

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -225,8 +224,6 @@ func reasonOf(err error) string {
 		return "refused"
 	case errors.Is(err, errSlow):
 		return "slow"
-	case errors.Is(err, io.EOF):
-		return "lost"
 	}
 	return "lost"
 }
