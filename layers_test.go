@@ -242,7 +242,7 @@ var house = []room{
 	},
 	{
 		dir:       "agent/route",
-		libraries: []string{"github.com/valyala/fasthttp", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/cespare/xxhash/v2", "golang.org/x/sys"},
+		libraries: []string{"github.com/coder/websocket", "github.com/valyala/fasthttp", "github.com/prometheus/client_golang", "github.com/prometheus/client_model", "github.com/cespare/xxhash/v2", "golang.org/x/sys"},
 		never:     []string{"os/exec"},
 		why:       "the router knows addresses and versions: nothing of processes, candidates or the server",
 	},

@@ -7,7 +7,4 @@ require (
 	meridian.example/marketdata v0.0.0
 )
 
-replace (
-	github.com/coder/websocket => ../services/marketdata/third_party/websocket
-	meridian.example/marketdata => ../services/marketdata
-)
+replace meridian.example/marketdata => ../services/marketdata
