@@ -464,14 +464,14 @@ func TestPrepare(t *testing.T) {
 	spec.Ports = []string{"http", "admin-api"}
 	spec.Argv = []string{"bin/server", "--listen=:${PORT}", "${PORT_ADMIN_API}", "${GANTRY_BUNDLE}/x ${TOKEN} $PORT"}
 	spec.Env = map[string]string{"MODE": "fast", "HOME": "/elsewhere"}
-	l, err := spec.prepare(launch{store: "s", id: "web", nonce: "n", home: "/home"}, map[string]int{"http": 81, "admin-api": 82}, map[string]string{"TOKEN": "t"})
+	l, err := spec.prepare(launch{store: "s", id: "web", nonce: "n", home: "/place"}, map[string]int{"http": 81, "admin-api": 82}, map[string]string{"TOKEN": "t"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"bin/server", "--listen=:81", "82", "/bundle/x ${TOKEN} $PORT"}; !slices.Equal(l.argv, want) || l.path != "/bundle/bin/server" {
 		t.Errorf("%s %q", l.path, l.argv)
 	}
-	for _, want := range []string{"PORT=81", "PORT_HTTP=81", "PORT_ADMIN_API=82", "MODE=fast", "HOME=/elsewhere", "TMPDIR=/home/work/tmp", "TOKEN=t", "GANTRY_INSTANCE=s/web/n", "GANTRY_BUNDLE=/bundle"} {
+	for _, want := range []string{"PORT=81", "PORT_HTTP=81", "PORT_ADMIN_API=82", "MODE=fast", "HOME=/elsewhere", "TMPDIR=/place/work/tmp", "TOKEN=t", "GANTRY_INSTANCE=s/web/n", "GANTRY_BUNDLE=/bundle"} {
 		if !slices.Contains(l.env, want) {
 			t.Errorf("%s is missing in %q", want, l.env)
 		}
