@@ -471,7 +471,7 @@ func TestPrepare(t *testing.T) {
 	if want := []string{"bin/server", "--listen=:81", "82", "/bundle/x ${TOKEN} $PORT"}; !slices.Equal(l.argv, want) || l.path != "/bundle/bin/server" {
 		t.Errorf("%s %q", l.path, l.argv)
 	}
-	for _, want := range []string{"PORT=81", "PORT_HTTP=81", "PORT_ADMIN_API=82", "MODE=fast", "HOME=/elsewhere", "TMPDIR=/place/work/tmp", "TOKEN=t", "GANTRY_INSTANCE=s/web/n", "GANTRY_BUNDLE=/bundle"} {
+	for _, want := range []string{"PORT=81", "PORT_HTTP=81", "PORT_ADMIN_API=82", "MODE=fast", "HOME=/elsewhere", "TMPDIR=" + filepath.Join("/place", workDir, "tmp"), "TOKEN=t", "GANTRY_INSTANCE=s/web/n", "GANTRY_BUNDLE=/bundle"} {
 		if !slices.Contains(l.env, want) {
 			t.Errorf("%s is missing in %q", want, l.env)
 		}
