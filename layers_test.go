@@ -224,6 +224,7 @@ var house = []room{
 	},
 	{
 		dir:   "release",
+		rooms: []string{"release/analysis"},
 		never: []string{"os", "os/exec", "net", "net/http"},
 		why:   "what a rollout does next follows from what is stored and seen; whoever drives it brings both",
 	},

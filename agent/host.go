@@ -360,32 +360,24 @@ func (h *Host) route(running []process.Status) {
 	}
 	h.problem("routes", "")
 	h.table, h.applied, h.weights = next, h.desired.Generation, weights
-	drains := map[string]time.Duration{}
+	of := map[string]process.Status{}
 	for _, st := range running {
-		d, err := time.ParseDuration(st.Labels[labelDrain])
-		if err != nil {
-			d = defaultDrain
-		}
 		for name, port := range st.Ports {
-			drains[endpointID(st.ID, name, port)] = d
+			of[endpointID(st.ID, name, port)] = st
 		}
 	}
 	for _, id := range missing(before, endpoints(next)) {
-		h.drain(id, drains[id], running)
+		h.drain(id, of[id])
 	}
 }
 
-// drain waits for who uses an endpoint.
-func (h *Host) drain(id string, most time.Duration, running []process.Status) {
-	instance := ""
-	for _, st := range running {
-		for name, port := range st.Ports {
-			if endpointID(st.ID, name, port) == id {
-				instance = st.ID
-			}
-		}
+// drain waits for who uses an endpoint, for as long as its instance allows.
+func (h *Host) drain(id string, of process.Status) {
+	most, err := time.ParseDuration(of.Labels[labelDrain])
+	if err != nil {
+		most = defaultDrain
 	}
-	h.draining[instance]++
+	h.draining[of.ID]++
 	h.drains.Go(func() {
 		ctx, cancel := context.WithTimeout(h.life, most)
 		defer cancel()
@@ -398,8 +390,8 @@ func (h *Host) drain(id string, most time.Duration, running []process.Status) {
 		}
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if h.draining[instance]--; h.draining[instance] <= 0 {
-			delete(h.draining, instance)
+		if h.draining[of.ID]--; h.draining[of.ID] <= 0 {
+			delete(h.draining, of.ID)
 		}
 		h.poke()
 	})

@@ -3,20 +3,12 @@ package release
 import (
 	"fmt"
 	"time"
+
+	"github.com/gantry-ops/gantry/release/analysis"
 )
 
-// Verdict is what an analysis says of the time since a step began to be watched.
-type Verdict string
-
-const (
-	// Unjudged is no verdict yet.
-	Unjudged     Verdict = ""
-	Pass         Verdict = "pass"
-	Fail         Verdict = "fail"
-	Inconclusive Verdict = "inconclusive"
-	// Error is that the analysis could not be made.
-	Error Verdict = "error"
-)
+// Unjudged is no verdict yet.
+const Unjudged analysis.Verdict = ""
 
 // Outcome is how something ended that was done beside the rollout: a migration, smoke checks.
 type Outcome struct {
@@ -34,7 +26,7 @@ type Input struct {
 	Regions                 map[string]Observed
 	// Verdict is on the step that is held since the rollout's Since, with its Reason in words. Early says that it does not wait for the step's end:
 	// a sequential test has found the new version worse.
-	Verdict Verdict
+	Verdict analysis.Verdict
 	Early   bool
 	Reason  string
 }
@@ -283,7 +275,7 @@ func (r *Rollout) hold(now time.Time, in Input, step Step) time.Time {
 
 // early says whether a verdict is one to go back by at once, and why.
 func (r *Rollout) early(in Input) (bool, string) {
-	if in.Verdict == Fail {
+	if in.Verdict == analysis.Fail {
 		return true, "the analysis fails: " + in.Reason
 	}
 	return false, ""
@@ -314,7 +306,7 @@ func (r *Rollout) holding(now time.Time, in Input, step Step) time.Time {
 			}
 		}
 	}
-	if step.Analyse && in.Verdict != Pass {
+	if step.Analyse && in.Verdict != analysis.Pass {
 		return r.undecided(now, in, step)
 	}
 	if r.Paused {

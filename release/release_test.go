@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/gantry-ops/gantry/release/analysis"
 )
 
 var strategies = map[string]Strategy{
@@ -48,7 +50,7 @@ func drive(w *world, r Rollout, in Input) Rollout {
 }
 
 // good is an input in which all goes well.
-var good = Input{Expand: Outcome{Done: true}, Contract: Outcome{Done: true}, Smoke: Outcome{Done: true}, Verdict: Pass}
+var good = Input{Expand: Outcome{Done: true}, Contract: Outcome{Done: true}, Smoke: Outcome{Done: true}, Verdict: analysis.Pass}
 
 // TestStraight goes through each strategy without faults, and prints its way.
 func TestStraight(t *testing.T) {
@@ -128,14 +130,14 @@ func chaos(t testing.TB, s Strategy, seed uint64) (Rollout, error) {
 			w.fails = "exits at once"
 		}
 	}
-	mood := []Verdict{Pass, Pass, Pass, Inconclusive, Error, Fail, Unjudged}
+	mood := []analysis.Verdict{analysis.Pass, analysis.Pass, analysis.Pass, analysis.Inconclusive, analysis.Error, analysis.Fail, Unjudged}
 	for n := range 3000 {
 		w.quiet = n > 600
 		w.pass()
 		in := good
 		in.Verdict, in.Reason = mood[w.rng.IntN(len(mood))], "by chance"
 		if w.quiet || w.chance(0.9) {
-			in.Verdict = Pass
+			in.Verdict = analysis.Pass
 		}
 		in.Early = w.chance(0.5)
 		if w.chance(0.02) {
@@ -212,7 +214,7 @@ func transition(now time.Time, r, next Rollout, in Input) error {
 	case next.Wave > r.Wave && r.Phase != Soaking:
 		return errors.New("the next wave began without a soak")
 	}
-	if left := r.Phase == Holding && next.Phase != Holding && next.Phase != Returning; left && r.steps()[r.Step].Analyse && in.Verdict != Pass {
+	if left := r.Phase == Holding && next.Phase != Holding && next.Phase != Returning; left && r.steps()[r.Step].Analyse && in.Verdict != analysis.Pass {
 		return fmt.Errorf("it left step %d with the verdict %q", r.Step, in.Verdict)
 	}
 	was, will := r.Desired(), next.Desired()
@@ -266,19 +268,19 @@ func TestReasons(t *testing.T) {
 	}{
 		{"a failing verdict", "the analysis fails: twice as slow", func(t *testing.T) Rollout {
 			w, r := toHold(t, canary)
-			return drive(w, r, Input{Verdict: Fail, Early: true, Reason: "twice as slow"})
+			return drive(w, r, Input{Verdict: analysis.Fail, Early: true, Reason: "twice as slow"})
 		}},
 		{"no instance is healthy", "in east no instance of the new version is healthy", func(t *testing.T) Rollout {
 			w, r := toHold(t, canary)
 			w.bad = newVersion
 			w.pass()
-			return drive(w, r, Input{Verdict: Pass})
+			return drive(w, r, Input{Verdict: analysis.Pass})
 		}},
 		{"it crashes", "in east the new version fails: exit code 2", func(t *testing.T) Rollout {
 			w, r := toHold(t, canary)
 			w.bad, w.fails = newVersion, "exit code 2"
 			w.pass()
-			return drive(w, r, Input{Verdict: Pass})
+			return drive(w, r, Input{Verdict: analysis.Pass})
 		}},
 		{"it never starts", "instances are not healthy yet after 5m0s", func(t *testing.T) Rollout {
 			r := begin(t, canary, oldVersion)
@@ -294,7 +296,7 @@ func TestReasons(t *testing.T) {
 			w, r := toHold(t, strategies["canary that goes back in doubt"])
 			for range 20 {
 				w.pass()
-				r = drive(w, r, Input{Verdict: Inconclusive, Reason: "3 requests"})
+				r = drive(w, r, Input{Verdict: analysis.Inconclusive, Reason: "3 requests"})
 			}
 			return r
 		}},
@@ -334,7 +336,7 @@ func TestReasons(t *testing.T) {
 		w, r := toHold(t, canary)
 		for range 60 {
 			w.pass()
-			r = drive(w, r, Input{Verdict: Error, Reason: "no data"})
+			r = drive(w, r, Input{Verdict: analysis.Error, Reason: "no data"})
 		}
 		if r.Phase != Holding || !r.Paused || !r.Doubt || !strings.Contains(r.Reason, "waits for a person, since the analysis is error: no data") || r.Extended != 2 {
 			t.Fatalf("it is %+v", r)
@@ -343,7 +345,7 @@ func TestReasons(t *testing.T) {
 			t.Errorf("promoted it is %s %d, %v", next.Phase, next.Step, err)
 		}
 		r, err := r.Tell(w.now, Resume, "ann")
-		if r = drive(w, r, Input{Verdict: Pass}); err != nil || r.Phase != Holding {
+		if r = drive(w, r, Input{Verdict: analysis.Pass}); err != nil || r.Phase != Holding {
 			t.Errorf("resumed it is %s, %v", r.Phase, err)
 		}
 	})
@@ -352,7 +354,7 @@ func TestReasons(t *testing.T) {
 		w.regions["east"].away = 1000
 		for range 200 {
 			w.pass()
-			r = drive(w, r, Input{Verdict: Pass})
+			r = drive(w, r, Input{Verdict: analysis.Pass})
 		}
 		if r.Phase != Holding || r.Reason != "nothing is heard of east" {
 			t.Errorf("it is %s: %s", r.Phase, r.Reason)

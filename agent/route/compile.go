@@ -60,7 +60,7 @@ type compiledAllow struct {
 }
 
 // compile checks a table and makes it ready. find gives the endpoint that is known already, or a new one; a table that is refused makes none known.
-func compile(t Table, tls func(string) bool, find func(service, version string, e Endpoint, http2 bool) *endpoint) (*compiled, error) {
+func compile(t Table, tls func(string) bool, find func(service, version string, e Endpoint) *endpoint) (*compiled, error) {
 	c := &compiled{listeners: map[string]*matcher{}, endpoints: map[string]*endpoint{}}
 	services := map[string]*service{}
 	var errs []error
@@ -157,7 +157,7 @@ func compileListener(l *Listener, services map[string]*service, tls func(string)
 	return m, nil
 }
 
-func (c *compiled) service(s *Service, find func(service, version string, e Endpoint, http2 bool) *endpoint) (*service, error) {
+func (c *compiled) service(s *Service, find func(service, version string, e Endpoint) *endpoint) (*service, error) {
 	done := &service{name: s.Name, versions: map[string]*arm{}, sticky: s.Sticky, http2: s.HTTP2, timeout: time.Duration(s.Timeout), high: Whole}
 	if done.timeout < 0 {
 		return nil, fmt.Errorf("the timeout %v is negative", done.timeout)
@@ -180,7 +180,7 @@ func (c *compiled) service(s *Service, find func(service, version string, e Endp
 			if c.endpoints[e.ID] != nil {
 				return nil, fmt.Errorf("version %s: the endpoint %s is there twice", a.Version, e.ID)
 			}
-			known := find(s.Name, a.Version, e, s.HTTP2)
+			known := find(s.Name, a.Version, e)
 			c.endpoints[e.ID] = known
 			made.endpoints = append(made.endpoints, known)
 		}

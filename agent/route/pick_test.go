@@ -30,7 +30,7 @@ func compiledService(t testing.TB, s Service) *service {
 	t.Helper()
 	s.Name = "shop"
 	c := &compiled{endpoints: map[string]*endpoint{}}
-	done, err := c.service(&s, func(service, version string, e Endpoint, _ bool) *endpoint {
+	done, err := c.service(&s, func(service, version string, e Endpoint) *endpoint {
 		return newEndpoint(service, version, e, nil)
 	})
 	if err != nil {
@@ -227,7 +227,7 @@ func FuzzTable(f *testing.F) {
 		if json.Unmarshal(src, &table) != nil {
 			return
 		}
-		c, err := compile(table, func(string) bool { return true }, func(service, version string, e Endpoint, _ bool) *endpoint {
+		c, err := compile(table, func(string) bool { return true }, func(service, version string, e Endpoint) *endpoint {
 			return newEndpoint(service, version, e, nil)
 		})
 		if err != nil {

@@ -95,7 +95,7 @@ func (r *Router) Apply(t Table) error {
 		return errClosed
 	}
 	made := map[string]*endpoint{}
-	c, err := compile(t, func(name string) bool { return r.o.TLS(name) != nil }, func(service, version string, e Endpoint, _ bool) *endpoint {
+	c, err := compile(t, func(name string) bool { return r.o.TLS(name) != nil }, func(service, version string, e Endpoint) *endpoint {
 		known := r.endpoints[e.ID]
 		if known != nil && known.addr == e.Address && known.service == service && known.version == version && known.ctx.Err() == nil {
 			return known

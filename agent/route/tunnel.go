@@ -55,8 +55,8 @@ type bufferedConn struct {
 // Read implements [io.Reader].
 func (b bufferedConn) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-// errCut is why a session ends on both sides: the instance is being retired.
-var errCut = errors.New("cut off")
+// errWhole is of a connection that can only be closed as a whole.
+var errWhole = errors.New("the connection has no halves")
 
 // join passes bytes both ways until both sides have ended, one of them broke, or the endpoint is cut off. The claim stays the caller's.
 func join(e *endpoint, caller, instance net.Conn) {
@@ -119,5 +119,5 @@ func closeWrite(c net.Conn) error {
 	case hijacked:
 		return closeWrite(c.Conn)
 	}
-	return errCut // it can only be closed as a whole
+	return errWhole
 }
