@@ -1,6 +1,8 @@
 package release
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,6 +18,16 @@ type Candidate struct {
 
 // IsZero says whether there is none.
 func (c Candidate) IsZero() bool { return c == Candidate{} }
+
+// Version is the candidate's short name, in routing tables, metrics and tables for people: the first 8 hexadecimal digits of a SHA-256 over both digests;
+// empty for none.
+func (c Candidate) Version() string {
+	if c.IsZero() {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(c.Artifact + "\n" + c.Config))
+	return hex.EncodeToString(sum[:4])
+}
 
 // Phase is where a rollout is.
 type Phase string
