@@ -16,11 +16,19 @@ const (
 	RunDelete      Action = "run:delete"
 	ApprovalRead   Action = "approval:read"
 	ApprovalDecide Action = "approval:decide"
-	SecretList     Action = "secret:list" // names, never values
+	ReleaseRead    Action = "release:read"
+	ReleaseStart   Action = "release:start"
+	ReleaseControl Action = "release:control" // pause, resume, abort, roll back: all that holds a release, or takes it back
+	ReleasePromote Action = "release:promote" // go on without a verdict, or before its time
+	SecretList     Action = "secret:list"     // names, never values
 	SecretWrite    Action = "secret:write"
 	EventRead      Action = "event:read" // the audit trail of a project, or of the server
 	RunnerRead     Action = "runner:read"
 	RunnerWrite    Action = "runner:write"
+	AgentRead      Action = "agent:read"  // hosts, what runs there, and its logs
+	AgentWrite     Action = "agent:write" // who may be an agent
+	MetricsRead    Action = "metrics:read"
+	MetricsWrite   Action = "metrics:write" // send samples
 	AccountRead    Action = "account:read"
 	AccountWrite   Action = "account:write" // accounts and grants
 	TokenOwn       Action = "token:own"     // one's own tokens and password
@@ -33,8 +41,8 @@ const (
 // Role is what a grant gives on a project, or on all ("*").
 type Role string
 
-// The roles. A viewer reads; a developer also starts, cancels and runs again; a releaser also approves, and keeps secrets and
-// environments; an auditor reads everything, the audit trail of the server included, and changes nothing; an admin may all.
+// The roles. A viewer reads; a developer also starts, cancels and runs again, and begins releases and takes them back; a releaser also
+// approves, promotes without a verdict, and keeps secrets and environments; an auditor reads everything, the audit trail of the server included, and changes nothing; an admin may all.
 // Nobody approves by being a developer: who writes code and who releases it are different roles.
 const (
 	Viewer    Role = "viewer"

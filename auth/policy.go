@@ -53,16 +53,19 @@ var actions = map[Action]bool{
 	ProjectRead: false, ProjectWrite: false, ProjectDelete: false,
 	RunRead: false, RunStart: false, RunCancel: false, RunRerun: false, RunDelete: false,
 	ApprovalRead: false, ApprovalDecide: false,
+	ReleaseRead: false, ReleaseStart: false, ReleaseControl: false, ReleasePromote: false,
 	SecretList: false, SecretWrite: false,
 	EventRead:     false,
 	ProjectCreate: true, RunnerRead: true, RunnerWrite: true, RunnerWork: true,
+	AgentRead: true, AgentWrite: true, MetricsRead: true, MetricsWrite: true,
 	AccountRead: true, AccountWrite: true, TokenOwn: true, SettingsRead: true, SettingsWrite: true,
 }
 
 // Actions returns all actions, those on a project first, both in the order of the constants.
 func Actions() (project, ofServer []Action) {
-	return []Action{ProjectRead, ProjectWrite, ProjectDelete, RunRead, RunStart, RunCancel, RunRerun, RunDelete, ApprovalRead, ApprovalDecide, SecretList, SecretWrite, EventRead},
-		[]Action{ProjectCreate, RunnerRead, RunnerWrite, AccountRead, AccountWrite, TokenOwn, SettingsRead, SettingsWrite, RunnerWork}
+	return []Action{ProjectRead, ProjectWrite, ProjectDelete, RunRead, RunStart, RunCancel, RunRerun, RunDelete, ApprovalRead, ApprovalDecide,
+			ReleaseRead, ReleaseStart, ReleaseControl, ReleasePromote, SecretList, SecretWrite, EventRead},
+		[]Action{ProjectCreate, RunnerRead, RunnerWrite, AgentRead, AgentWrite, MetricsRead, MetricsWrite, AccountRead, AccountWrite, TokenOwn, SettingsRead, SettingsWrite, RunnerWork}
 }
 
 // Roles returns all roles, from the one that may least to the one that may most.
