@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -32,15 +33,17 @@ type ExternalOptions struct {
 	MaxBytes int64
 }
 
-// external asks over HTTP.
-type external struct {
+// Elsewhere is a Prometheus, or what answers like one, that is asked over HTTP. It is a [Querier].
+type Elsewhere struct {
 	api     promv1.API
+	url     *url.URL
+	tripper http.RoundTripper
 	timeout time.Duration
 }
 
-// External returns a [Querier] that asks elsewhere. It does not connect before it is asked.
-func External(o ExternalOptions) (Querier, error) {
-	fail := func(err error) (Querier, error) { return nil, fmt.Errorf("external metrics: %w", err) }
+// External returns what asks elsewhere. It does not connect before it is asked.
+func External(o ExternalOptions) (*Elsewhere, error) {
+	fail := func(err error) (*Elsewhere, error) { return nil, fmt.Errorf("external metrics: %w", err) }
 	u, err := checkURL(o.URL)
 	if err != nil {
 		return fail(err)
@@ -59,15 +62,16 @@ func External(o ExternalOptions) (Querier, error) {
 	if err != nil {
 		return fail(err)
 	}
-	client, err := api.NewClient(api.Config{Address: u.String(), RoundTripper: &limitedTripper{next: rt, headers: o.Headers, max: o.MaxBytes}})
+	limited := &limitedTripper{next: rt, headers: o.Headers, max: o.MaxBytes}
+	client, err := api.NewClient(api.Config{Address: u.String(), RoundTripper: limited})
 	if err != nil {
 		return fail(err)
 	}
-	return &external{api: promv1.NewAPI(client), timeout: o.Timeout}, nil
+	return &Elsewhere{api: promv1.NewAPI(client), url: u, tripper: limited, timeout: o.Timeout}, nil
 }
 
 // Query implements [Querier].
-func (e *external) Query(ctx context.Context, expr string, at time.Time) (Result, error) {
+func (e *Elsewhere) Query(ctx context.Context, expr string, at time.Time) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	v, warnings, _, err := e.api.Query(ctx, expr, at, promv1.WithTimeout(e.timeout))
@@ -75,7 +79,7 @@ func (e *external) Query(ctx context.Context, expr string, at time.Time) (Result
 }
 
 // QueryRange implements [Querier].
-func (e *external) QueryRange(ctx context.Context, expr string, r Range) (Result, error) {
+func (e *Elsewhere) QueryRange(ctx context.Context, expr string, r Range) (Result, error) {
 	if err := r.check(); err != nil {
 		return Result{}, &QueryError{Kind: ErrBadQuery, Expr: expr, Reason: err.Error()}
 	}
