@@ -36,6 +36,7 @@ func (s *Server) plain(mux *http.ServeMux) {
 		}
 		metrics.ServeHTTP(w, r)
 	})
+	s.prometheus(mux)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, newProblem(http.StatusNotFound, "not-found", r.Method+" "+r.URL.Path+" is no operation; /openapi.json has those that there are"))
 	})

@@ -53,6 +53,8 @@ type Options struct {
 	TokenSecret, HookSecret string
 	// Changed, where set, is called after secrets of a project that sources use have changed.
 	Changed func(project string)
+	// Metrics and MetricsIngest are Prometheus' HTTP API below /prometheus, its reading and its writing part; nil: there is none.
+	Metrics, MetricsIngest http.Handler
 	// PublicMetrics lets others than this machine read /metrics.
 	PublicMetrics bool
 	Now           func() time.Time

@@ -52,6 +52,7 @@ type server struct {
 	runs    *runs.Service
 	sources *sources
 	formats *formats
+	metrics *telemetry
 
 	machines *machines
 	places   *places
@@ -122,6 +123,10 @@ func openServer(ctx context.Context, o *serverOptions, log *slog.Logger) (s *ser
 	if err := s.openRuns(ctx); err != nil {
 		return s, err
 	}
+	if s.metrics, err = openTelemetry(&o.telemetry, o.data, s.dialScrape, log); err != nil {
+		return s, err
+	}
+	s.closers = append(s.closers, s.metrics.close)
 	s.handler, err = s.newHandler(ctx)
 	return s, err
 }

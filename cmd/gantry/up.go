@@ -60,6 +60,7 @@ type serverOptions struct {
 	actionsURL                 string
 	metricsListen              string
 	publicMetrics              bool
+	telemetry                  telemetryOptions
 }
 
 func newUpCommand() *cobra.Command {
@@ -102,6 +103,7 @@ func newUpCommand() *cobra.Command {
 	f.StringVar(&o.actionsURL, "actions-url", "", "base `URL` to clone actions and workflows from (default: https://github.com)")
 	f.BoolVar(&o.publicMetrics, "public-metrics", false, "let everybody read /metrics, not this machine alone")
 	f.StringVar(&o.metricsListen, "metrics-listen", "", "further `ADDRESS` that serves /metrics alone, in plain HTTP (default: only this machine may read them)")
+	o.telemetry.flags(f)
 	o.executor.value, o.executor.allowed = "host", []string{"host", "docker"}
 	registerChoice(cmd, &o.executor, "executor", "x", "where jobs without a container run: host, docker")
 	o.logFormat.value, o.logFormat.allowed = "text", []string{"text", "json"}
