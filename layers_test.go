@@ -42,7 +42,7 @@ var house = []room{
 	},
 	{
 		dir:       "bench",
-		rooms:     []string{"pipeline", "pipeline/githubactions", "telemetry/metrics"},
+		rooms:     []string{"pipeline", "pipeline/githubactions", "telemetry/metrics", "agent/route"},
 		libraries: []string{"golang.org/x/sync"},
 		why:       "bench measures the binary from outside, and in-process what no command reaches alone",
 	},

@@ -25,6 +25,7 @@ var measurements = []measurement{
 	{"drain", drained},
 	{"follow", followed},
 	{"metrics", embeddedMetrics},
+	{"router", routers},
 }
 
 const (
