@@ -32,9 +32,13 @@ func (s Spec) prepare(l launch, ports map[string]int, secrets map[string]string)
 		port := strconv.Itoa(ports[name])
 		env[portVariable(name)] = port
 		expand = append(expand, "${"+portVariable(name)+"}", port)
-		if n == 0 {
-			env["PORT"] = port
-			expand = append(expand, "${PORT}", port)
+		more := s.Variables[name]
+		if n == 0 && len(s.Variables) == 0 {
+			more = "PORT"
+		}
+		if more != "" {
+			env[more] = port
+			expand = append(expand, "${"+more+"}", port)
 		}
 	}
 	maps.Copy(env, secrets)

@@ -432,6 +432,15 @@ func TestSpecs(t *testing.T) {
 		{"secret and not", func(s *Spec) { s.Env, s.Secrets = map[string]string{"A": ""}, map[string]string{"A": ""} }, "is a secret and is not"},
 		{"port", func(s *Spec) { s.Ports = []string{"1"} }, `port "1"`},
 		{"ports alike", func(s *Spec) { s.Ports = []string{"http", "a-b", "a_b"} }, `"a-b" and "a_b" are both PORT_A_B`},
+		{"variable of no port", func(s *Spec) { s.Variables = map[string]string{"grpc": "GRPC"} }, `the port "grpc", which is none`},
+		{"variable's name", func(s *Spec) { s.Variables = map[string]string{"http": "1"} }, `"1" is no name of a variable`},
+		{"variables alike", func(s *Spec) {
+			s.Ports = []string{"http", "admin"}
+			s.Variables = map[string]string{"http": "PORT_ADMIN"}
+		}, `"admin" and "http" are both PORT_ADMIN`},
+		{"a variable's", func(s *Spec) {
+			s.Variables, s.Env = map[string]string{"http": "LISTEN"}, map[string]string{"LISTEN": "x"}
+		}, "the variable LISTEN is set by the agent"},
 		{"limits", func(s *Spec) { s.Limits.CPU = -1 }, "not negative"},
 		{"signal", func(s *Spec) { s.Stop.Signal = "KILL" }, `stop signal "KILL"`},
 		{"grace", func(s *Spec) { s.Stop.Grace = -1 }, "is negative"},
@@ -475,5 +484,18 @@ func TestPrepare(t *testing.T) {
 		if !slices.Contains(l.env, want) {
 			t.Errorf("%s is missing in %q", want, l.env)
 		}
+	}
+
+	spec.Variables = map[string]string{"admin-api": "ADMIN"}
+	if l, err = spec.prepare(launch{}, map[string]int{"http": 81, "admin-api": 82}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"PORT_HTTP=81", "PORT_ADMIN_API=82", "ADMIN=82"} {
+		if !slices.Contains(l.env, want) {
+			t.Errorf("%s is missing in %q", want, l.env)
+		}
+	}
+	if slices.Contains(l.env, "PORT=81") {
+		t.Error("nobody has asked for PORT")
 	}
 }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,10 +29,13 @@ type Spec struct {
 	Secrets map[string]string `json:"-"`
 	// Ports are the names of TCP ports to hand out. Each is in the environment as PORT_NAME, in capitals and with _ for all but letters
 	// and digits; the first also as PORT.
-	Ports  []string `json:"ports,omitempty"`
-	Limits Limits   `json:"limits,omitzero"`
-	Check  Check    `json:"check,omitzero"`
-	Stop   Stop     `json:"stop,omitzero"`
+	Ports []string `json:"ports,omitempty"`
+	// Variables name further environment variables for ports, by the port's name: "http" → "LISTEN_PORT". Where there are any, the first
+	// port is not in PORT as well, unless it is named here.
+	Variables map[string]string `json:"variables,omitempty"`
+	Limits    Limits            `json:"limits,omitzero"`
+	Check     Check             `json:"check,omitzero"`
+	Stop      Stop              `json:"stop,omitzero"`
 	// NoRestart leaves an instance that has ended as it is.
 	NoRestart bool `json:"noRestart,omitempty"`
 }
@@ -108,6 +112,7 @@ func (s Spec) normal() (Spec, error) {
 	var wrong []string
 	fail := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
 	s.Labels, s.Env, s.Secrets = maps.Clone(s.Labels), maps.Clone(s.Env), maps.Clone(s.Secrets)
+	s.Variables = maps.Clone(s.Variables)
 	s.Argv, s.Ports, s.Check.Command = slices.Clone(s.Argv), slices.Clone(s.Ports), slices.Clone(s.Check.Command)
 
 	if !idForm.MatchString(s.ID) {
@@ -149,7 +154,7 @@ func (s *Spec) checkEnv(fail func(string, ...any)) {
 			switch {
 			case !envForm.MatchString(name):
 				fail("%q is no name of a variable", name)
-			case name == markerName || name == "PORT" || strings.HasPrefix(name, "PORT_") && slices.Contains(s.portVariables(), name):
+			case name == markerName || slices.Contains(s.portVariables(), name):
 				fail("the variable %s is set by the agent", name)
 			case strings.ContainsRune(m[name], 0):
 				fail("the variable %s has a NUL in it", name)
@@ -174,14 +179,34 @@ func (s *Spec) checkPorts(fail func(string, ...any)) {
 		}
 		seen[portVariable(p)] = p
 	}
+	for _, p := range slices.Sorted(maps.Keys(s.Variables)) {
+		v := s.Variables[p]
+		if !slices.Contains(s.Ports, p) {
+			fail("the variable %s is for the port %q, which is none of the instance's", v, p)
+		}
+		if !envForm.MatchString(v) {
+			fail("%q is no name of a variable", v)
+		}
+		if other, ok := seen[v]; ok && other != p {
+			fail("the ports %q and %q are both %s", other, p, v)
+		}
+		seen[v] = p
+	}
 }
 
+// portVariables are all variables that have a port's number.
 func (s *Spec) portVariables() (names []string) {
+	if len(s.Variables) == 0 {
+		names = append(names, "PORT") // also without a port, so that nobody takes a number for one
+	}
 	for _, p := range s.Ports {
 		names = append(names, portVariable(p))
 	}
-	return names
+	return append(names, slices.Collect(maps.Values(s.Variables))...)
 }
+
+// toldBy is the variable by which people know a port.
+func (s *Spec) toldBy(port string) string { return cmp.Or(s.Variables[port], portVariable(port)) }
 
 // portVariable is the environment variable of a port.
 func portVariable(name string) string {

@@ -162,7 +162,7 @@ func (w *watch) elsewhere(port int) string {
 		found = append(found, fmt.Sprint(s.port))
 	}
 	slices.Sort(found)
-	return fmt.Sprintf("; the instance listens on another port (%s): does it read %s?", strings.Join(slices.Compact(found), ", "), portVariable(w.c.Port))
+	return fmt.Sprintf("; the instance listens on another port (%s): does it read %s?", strings.Join(slices.Compact(found), ", "), w.i.spec.toldBy(w.c.Port))
 }
 
 // judge draws the conclusions of a result.
