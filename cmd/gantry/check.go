@@ -140,7 +140,7 @@ func (p *project) manifest(dir string) (string, error) {
 // checkManifest reads a gantry.yaml, and what it names.
 func (p *project) checkManifest(name string) (pipeline.Diagnostics, error) {
 	file := p.path(name)
-	_, diags, err := manifest.Load(os.DirFS(filepath.Dir(file)), filepath.Base(file), manifest.Options{})
+	_, diags, err := manifest.Load(os.DirFS(filepath.Dir(file)), filepath.Base(file), manifest.Options{CheckQuery: checkQuery})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no file %s", name)

@@ -180,3 +180,12 @@ func (t *telemetry) close() error { return t.store.Close() }
 func (s *server) dialScrape(context.Context, string, string) (net.Conn, error) {
 	return nil, errors.New("there are no agents")
 }
+
+// checkQuery says what is wrong with a query of gantry.yaml, in PromQL's words and with its place in the query.
+func checkQuery(text string) error {
+	err := metrics.CheckQuery(text)
+	if q, ok := errors.AsType[*metrics.QueryError](err); ok {
+		return errors.New(q.Reason)
+	}
+	return err
+}
