@@ -19,8 +19,11 @@ type Outcome struct {
 
 // Input is what is known beside the rollout.
 type Input struct {
-	// Closed says which gate is closed, and why; empty is none.
+	// Closed says which gate is closed, and why; empty is none. While one is, nothing begins and nothing gets a larger share or another wave of regions;
+	// the way back is never closed.
 	Closed string
+	// Next says that another rollout waits for this one at its place.
+	Next bool
 	// Expand, Contract and Smoke are what came of the migrations and of the checks of the wave's new instances.
 	Expand, Contract, Smoke Outcome
 	Regions                 map[string]Observed
@@ -92,8 +95,7 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 			r.Reason = "paused"
 			return time.Time{}
 		}
-		if in.Closed != "" {
-			r.Reason = in.Closed
+		if r.closed(in) {
 			return time.Time{}
 		}
 		if r.Expand {
@@ -118,6 +120,8 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 			return time.Time{}
 		case in.Smoke.Failure != "":
 			return r.back(now, "a smoke check failed: %s", in.Smoke.Failure)
+		case r.closed(in):
+			return time.Time{}
 		}
 		return r.to(Routing, now, "the traffic moves to %s", share(step.Weight))
 	case Routing:
@@ -142,6 +146,9 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 		if end := r.Since.Add(r.Strategy.Soak); now.Before(end) || r.Paused {
 			return later(now, end)
 		}
+		if r.closed(in) {
+			return time.Time{}
+		}
 		r.Wave, r.Step = r.Wave+1, 0
 		return r.place(now)
 	case Warm:
@@ -151,7 +158,8 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 		if v, why := r.early(in); v {
 			return r.back(now, "%s", why)
 		}
-		if end := r.Since.Add(r.Strategy.Warm); now.Before(end) || r.Paused {
+		// Who waits for the next version is not made to wait for the comfort of going back to the one before this.
+		if end := r.Since.Add(r.Strategy.Warm); now.Before(end) && !in.Next || r.Paused {
 			return later(now, end)
 		}
 		if r.Contract {
@@ -179,6 +187,14 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 }
 
 func share(weight int) string { return fmt.Sprintf("%g %%", float64(weight)*100/Whole) }
+
+// closed says whether a gate is, and remembers which.
+func (r *Rollout) closed(in Input) bool {
+	if in.Closed != "" {
+		r.Reason = in.Closed
+	}
+	return in.Closed != ""
+}
 
 // later is a time to wake at, or never when it has passed.
 func later(now, at time.Time) time.Time {
@@ -233,6 +249,9 @@ func (r *Rollout) placing(now time.Time, in Input, step Step) time.Time {
 	}
 	if r.Paused {
 		r.Reason = "paused"
+		return time.Time{}
+	}
+	if r.closed(in) {
 		return time.Time{}
 	}
 	if step.Smoke {
@@ -301,8 +320,7 @@ func (r *Rollout) holding(now time.Time, in Input, step Step) time.Time {
 	if step.Requests > 0 {
 		for _, region := range r.current() {
 			if got := in.Regions[region].Requests[r.New] - r.Base[region]; got < step.Requests {
-				r.Reason = fmt.Sprintf("%d of %d requests in %s", max(got, 0), step.Requests, region)
-				return time.Time{}
+				return r.tooFew(now, in, step, fmt.Sprintf("%d of %d requests in %s", max(got, 0), step.Requests, region))
 			}
 		}
 	}
@@ -317,7 +335,25 @@ func (r *Rollout) holding(now time.Time, in Input, step Step) time.Time {
 		r.Reason = "waits for a person to go on"
 		return time.Time{}
 	}
+	if r.Step+1 < len(r.steps()) && r.closed(in) {
+		return time.Time{}
+	}
 	return r.leave(now)
+}
+
+// tooFew waits for requests, and takes the step for inconclusive when they have had their time.
+func (r *Rollout) tooFew(now time.Time, in Input, step Step, what string) time.Time {
+	if end := r.Since.Add(step.Within); step.Within == 0 || now.Before(end) {
+		if !r.Doubt {
+			r.Reason = what
+		}
+		if step.Within == 0 {
+			return time.Time{}
+		}
+		return end
+	}
+	in.Verdict, in.Reason = analysis.Inconclusive, fmt.Sprintf("%s within %v", what, step.Within)
+	return r.undecided(now, in, step)
 }
 
 // undecided extends a step without a verdict, and then does what the strategy says.

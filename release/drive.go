@@ -49,8 +49,12 @@ func (s *Service) reconcile(ctx context.Context, l *engine.Lease) (time.Duration
 	// The lease is kept until the end: to give it back and take it again would write to the database with each look.
 	for {
 		r, wait, err := s.look(ctx, l, r)
-		if err != nil || r.State.Phase.Ended() {
+		if err != nil {
 			return engine.Done, err
+		}
+		if r.State.Phase.Ended() {
+			s.forget(ctx, r.ID)
+			return engine.Done, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -187,6 +191,15 @@ func (s *Service) store(ctx context.Context, l *engine.Lease, r *Record, before 
 	return err
 }
 
+// awaited says whether another rollout waits for one at its place.
+func (s *Service) awaited(ctx context.Context, r Record) (bool, error) {
+	waits, err := s.o.DB.NewSelect().Table("rollouts").Where("project = ? AND service = ? AND environment = ? AND queued AND NOT ended AND id > ?", r.Project, r.Service, r.Environment, r.ID).Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for the next rollout of %s: %w", r.Place, err)
+	}
+	return waits, nil
+}
+
 // input gathers what a rollout has to know where it is.
 func (s *Service) input(ctx context.Context, r Record) (in Input, err error) {
 	if in.Regions, err = s.o.Target.Observe(ctx, r); err != nil {
@@ -204,11 +217,21 @@ func (s *Service) input(ctx context.Context, r Record) (in Input, err error) {
 			err = fmt.Errorf("%s for the rollout %d: %w", name, r.ID, err)
 		}
 	}
+	s.saw(ctx, r, in.Regions)
 	switch r.State.Phase {
-	case Waiting:
+	case Waiting, Expanding, Placing, Checking, Routing, Holding, Soaking:
+		// It may grow within this look, also from where it would not.
 		if s.o.Gate != nil {
-			in.Closed, err = s.o.Gate.Closed(ctx, r, s.o.Now())
+			if in.Closed, err = s.o.Gate.Closed(ctx, r, s.o.Now()); err != nil {
+				return in, fmt.Errorf("ask the gate of the rollout %d: %w", r.ID, err)
+			}
 		}
+	case Warm:
+		if in.Next, err = s.awaited(ctx, r); err != nil {
+			return in, err
+		}
+	}
+	switch r.State.Phase {
 	case Expanding:
 		task(TaskExpand, &in.Expand)
 	case Checking:

@@ -48,7 +48,8 @@ const (
 	TaskSmoke    = "smoke"
 )
 
-// Gate says why a rollout may not begin now; empty is that it may.
+// Gate says why a rollout may not begin now, nor go on to a larger share of the traffic or to another wave; empty is that it may. It is asked before each
+// of these, and never on the way back.
 type Gate interface {
 	Closed(ctx context.Context, r Record, now time.Time) (reason string, err error)
 }
@@ -68,7 +69,10 @@ type Options struct {
 }
 
 // Service keeps rollouts and drives them.
-type Service struct{ o Options }
+type Service struct {
+	o     Options
+	looks looks
+}
 
 const kindRollout = "rollout"
 
@@ -89,37 +93,66 @@ func NewService(ctx context.Context, o Options) (*Service, error) {
 	if err := o.DB.Migrate(ctx, "release", migrations); err != nil {
 		return nil, fmt.Errorf("open the rollouts: %w", err)
 	}
-	s := &Service{o}
+	s := &Service{o: o, looks: looks{all: map[int64]look{}}}
 	o.Engine.Handle(kindRollout, rollouts, s.reconcile)
 	return s, nil
 }
 
-// Begin asks for a rollout. It waits for the one before it at its place, and replaces what that leaves there. What is wrong with it is said at once.
-func (s *Service) Begin(ctx context.Context, actor string, p Place, release string, c Candidate, waves [][]string, how Strategy, expand, contract bool) (Record, error) {
+// Request asks for a rollout.
+type Request struct {
+	// Actor is who asks, as events name it: "account:NAME", "gantry".
+	Actor string
+	Place
+	// Release is what the rollout belongs to, in the caller's words, and Kind what it is in there: "" for the first of a release at a place. With a
+	// release, what is asked for twice is begun once: its release, place and kind are its key.
+	Release string
+	Kind    string
+	// Candidate is what the place shall have, in waves of regions, by a strategy.
+	Candidate Candidate
+	Waves     [][]string
+	Strategy  Strategy
+	// Expand and Contract say whether there are migrations of that kind to run.
+	Expand, Contract bool
+}
+
+// Begin asks for a rollout. It waits for the one before it at its place, and replaces what that leaves there. What is wrong with it is said at once. Of
+// one that was asked for already, the same is returned, as it is now.
+func (s *Service) Begin(ctx context.Context, q Request) (Record, error) {
 	now := s.o.Now()
-	state, err := New(now, c, Candidate{}, waves, how)
-	if err == nil && (p.Project == "" || p.Service == "" || p.Environment == "" || actor == "") {
+	state, err := New(now, q.Candidate, Candidate{}, q.Waves, q.Strategy)
+	if err == nil && (q.Project == "" || q.Service == "" || q.Environment == "" || q.Actor == "") {
 		err = errors.New("a rollout needs a project, a service, an environment and somebody who asks for it")
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("begin a rollout of %s: %w", p, err)
+		return Record{}, fmt.Errorf("begin a rollout of %s: %w", q.Place, err)
 	}
-	state.Expand, state.Contract = expand, contract
+	state.Expand, state.Contract = q.Expand, q.Contract
 	made := make([]Record, 1)
 	err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if before, ok, err := asked(ctx, tx, q); err != nil || ok {
+			made[0] = before
+			return err
+		}
 		at := store.At(tx.Now())
-		r := &row{Project: p.Project, Service: p.Service, Environment: p.Environment, Release: release, Actor: actor, Queued: true, State: store.AsJSON(state), CreatedAt: at, UpdatedAt: at}
+		r := &row{Project: q.Project, Service: q.Service, Environment: q.Environment, Release: q.Release, Kind: q.Kind, Actor: q.Actor, Queued: true,
+			State: store.AsJSON(state), CreatedAt: at, UpdatedAt: at}
 		if _, err := tx.NewInsert().Model(r).Exec(ctx); err != nil {
 			return err
 		}
 		made[0] = r.record()
-		if err := s.tell(tx, made[0], actor, "rollout.asked"); err != nil {
+		if err := s.tell(tx, made[0], q.Actor, "rollout.asked"); err != nil {
 			return err
 		}
 		return s.o.Engine.Put(ctx, tx, kindRollout, strconv.FormatInt(r.ID, 10), now)
 	})
+	if store.IsDuplicate(err) {
+		// Another server was faster between the look and the insert.
+		if before, ok, why := asked(ctx, s.o.DB, q); why == nil && ok {
+			return before, nil
+		}
+	}
 	if err != nil {
-		return Record{}, fmt.Errorf("begin a rollout of %s: %w", p, err)
+		return Record{}, fmt.Errorf("begin a rollout of %s: %w", q.Place, err)
 	}
 	return made[0], nil
 }
@@ -130,6 +163,9 @@ func (s *Service) Tell(ctx context.Context, actor string, id int64, c Command) (
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		r, err := read(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := s.mayGrow(ctx, r, c); err != nil {
 			return err
 		}
 		if r.State, err = r.State.Tell(s.o.Now(), c, actor); err != nil {
@@ -155,25 +191,23 @@ func (s *Service) Tell(ctx context.Context, actor string, id int64, c Command) (
 	return told[0], err
 }
 
+// mayGrow refuses to promote what a gate holds: a person is not above a freeze.
+func (s *Service) mayGrow(ctx context.Context, r Record, c Command) error {
+	if c != Promote || s.o.Gate == nil || r.State.Phase != Holding && r.State.Phase != Soaking {
+		return nil
+	}
+	closed, err := s.o.Gate.Closed(ctx, r, s.o.Now())
+	if err != nil {
+		return fmt.Errorf("ask the gate of the rollout %d: %w", r.ID, err)
+	}
+	if closed != "" {
+		return fmt.Errorf("%s: %w: %s", c, ErrNotNow, closed)
+	}
+	return nil
+}
+
 // Get reads a rollout.
 func (s *Service) Get(ctx context.Context, id int64) (Record, error) { return read(ctx, s.o.DB, id) }
-
-// List are the rollouts of a project, the newest first, before the one named, or from the newest on with 0.
-func (s *Service) List(ctx context.Context, project string, before, limit int64) ([]Record, error) {
-	var rows []row
-	q := s.o.DB.NewSelect().Model(&rows).Where("project = ?", project).Order("id DESC").Limit(limit)
-	if before > 0 {
-		q = q.Where("id < ?", before)
-	}
-	if err := q.Scan(ctx); err != nil {
-		return nil, fmt.Errorf("list the rollouts of %s: %w", project, err)
-	}
-	all := make([]Record, len(rows))
-	for i := range rows {
-		all[i] = rows[i].record()
-	}
-	return all, nil
-}
 
 // Released is what a place has now; zero where nothing was released yet.
 func (s *Service) Released(ctx context.Context, p Place) (Candidate, error) {

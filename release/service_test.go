@@ -165,7 +165,7 @@ func version(n int) Candidate { return Candidate{fmt.Sprintf("sha256:%d", n), "1
 
 func (r *room) begin(t testing.TB, p Place, n int) Record {
 	t.Helper()
-	got, err := r.Begin(t.Context(), "account:ann", p, "", version(n), waves, short, true, true)
+	got, err := r.Begin(t.Context(), Request{Actor: "account:ann", Place: p, Candidate: version(n), Waves: waves, Strategy: short, Expand: true, Contract: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,11 +204,11 @@ func TestService(t *testing.T) {
 		if err := r.targets.worlds[place].check(bad.State); err != nil {
 			t.Error(err)
 		}
-		list, err := r.List(t.Context(), place.Project, 0, 3)
+		list, err := r.List(t.Context(), Query{Project: place.Project, Limit: 3})
 		if err != nil || len(list) != 3 || list[0].ID != bad.ID {
 			t.Errorf("the list is %+v, %v", list, err)
 		}
-		if rest, err := r.List(t.Context(), place.Project, list[2].ID, 10); err != nil || len(rest) != 2 {
+		if rest, err := r.List(t.Context(), Query{Project: place.Project, Before: list[2].ID, Limit: 10}); err != nil || len(rest) != 2 {
 			t.Errorf("the rest is %+v, %v", rest, err)
 		}
 		var events []string
@@ -228,7 +228,7 @@ func TestService(t *testing.T) {
 		if _, err := r.Tell(t.Context(), "account:bo", 999, Abort); !errors.Is(err, ErrNotFound) {
 			t.Errorf("one that is not there: %v", err)
 		}
-		if _, err := r.Begin(t.Context(), "", Place{}, "", Candidate{}, nil, Strategy{}, false, false); err == nil {
+		if _, err := r.Begin(t.Context(), Request{}); err == nil {
 			t.Error("nothing was begun")
 		}
 	})

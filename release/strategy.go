@@ -34,7 +34,8 @@ type Strategy struct {
 	Hold time.Duration `json:"hold,omitempty"`
 	// Smoke has the new version looked at before it gets any traffic.
 	Smoke bool `json:"smoke,omitempty"`
-	// Baseline starts as many instances of the old version anew as a canary step has of the new one, with the same share, to compare with.
+	// Baseline starts as many instances of the old version anew as a canary step has of the new one, with the same share, to compare with. Steps above
+	// half of the traffic leave no room for it, and have none.
 	Baseline bool `json:"baseline,omitempty"`
 	// Analyse has each watched step judged: without a verdict that passes it is not left.
 	Analyse bool `json:"analyse,omitempty"`
@@ -65,6 +66,8 @@ type CanaryStep struct {
 	Weight   int           `json:"weight"`
 	For      time.Duration `json:"for,omitempty"`
 	Requests int64         `json:"requests,omitempty"`
+	// Within is how long the requests may take; after it the step is inconclusive. 0 is any time.
+	Within time.Duration `json:"within,omitempty"`
 	// Manual waits for a person when the step is over.
 	Manual bool `json:"manual,omitempty"`
 }
@@ -104,15 +107,11 @@ func (s Strategy) Check() error {
 		}
 		last := 0
 		for i, st := range s.Steps {
-			most := Whole - 1
-			if s.Baseline {
-				most = Whole / 2
-			}
-			if st.Weight <= last || st.Weight > most {
-				bad("step %d: the weight %d has to be above %d and at most %d", i+1, st.Weight, last, most)
+			if st.Weight <= last || st.Weight >= Whole {
+				bad("step %d: the weight %d has to be above %d and at most %d", i+1, st.Weight, last, Whole-1)
 			}
 			last = max(last, st.Weight)
-			if st.For < 0 || st.Requests < 0 || st.For == 0 && st.Requests == 0 && !st.Manual {
+			if st.For < 0 || st.Requests < 0 || st.Within < 0 || st.For == 0 && st.Requests == 0 && !st.Manual {
 				bad("step %d: it has to last for a time, for a number of requests, or until a person goes on", i+1)
 			}
 		}
@@ -125,15 +124,20 @@ func (s Strategy) Check() error {
 // Step is a state of a region on its way from one version to the next.
 type Step struct {
 	// New and Old are how many instances of each version run; Baseline how many of the old one are started anew.
-	New, Old, Baseline int
+	New      int `json:"new"`
+	Old      int `json:"old"`
+	Baseline int `json:"baseline"`
 	// Weight is the new version's share, and Baseline's is the same.
-	Weight int
+	Weight int `json:"weight"`
 	// Smoke has the new instances looked at before they get their share.
-	Smoke bool
-	// Hold and Requests are what has to pass before the next step; Analyse wants a verdict, Manual a person.
-	Hold            time.Duration
-	Requests        int64
-	Analyse, Manual bool
+	Smoke bool `json:"smoke"`
+	// Hold and Requests are what has to pass before the next step, the requests in each region and within a time where it is above zero; Analyse wants a
+	// verdict, Manual a person.
+	Hold     time.Duration `json:"hold"`
+	Requests int64         `json:"requests"`
+	Within   time.Duration `json:"within"`
+	Analyse  bool          `json:"analyse"`
+	Manual   bool          `json:"manual"`
 }
 
 // Plan lists the steps of a strategy. Without an earlier version there is nothing to share traffic with: all comes in one step.
@@ -154,8 +158,8 @@ func (s Strategy) Plan(earlier bool) []Step {
 	case Canary:
 		for _, c := range s.Steps {
 			count := max(1, (c.Weight*n+Whole-1)/Whole)
-			st := Step{New: count, Old: n, Weight: c.Weight, Hold: c.For, Requests: c.Requests, Analyse: s.Analyse && (c.For > 0 || c.Requests > 0), Manual: c.Manual}
-			if s.Baseline {
+			st := Step{New: count, Old: n, Weight: c.Weight, Hold: c.For, Requests: c.Requests, Within: c.Within, Analyse: s.Analyse && (c.For > 0 || c.Requests > 0), Manual: c.Manual}
+			if s.Baseline && c.Weight <= Whole/2 {
 				st.Baseline = count
 			}
 			steps = append(steps, st)

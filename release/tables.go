@@ -21,6 +21,7 @@ CREATE TABLE rollouts (
 	service TEXT NOT NULL,
 	environment TEXT NOT NULL,
 	release TEXT NOT NULL,
+	kind TEXT NOT NULL,
 	actor TEXT NOT NULL,
 	queued BOOLEAN NOT NULL,
 	ended BOOLEAN NOT NULL,
@@ -31,6 +32,12 @@ CREATE TABLE rollouts (
 );
 CREATE INDEX rollouts_by_place ON rollouts (project, service, environment, id);
 CREATE UNIQUE INDEX rollouts_under_way ON rollouts (project, service, environment) WHERE NOT queued AND NOT ended;
+CREATE UNIQUE INDEX rollouts_by_release ON rollouts (release, project, service, environment, kind) WHERE release <> '';
+CREATE TABLE rollout_looks (
+	rollout BIGINT NOT NULL PRIMARY KEY,
+	at BIGINT NOT NULL,
+	regions $JSON NOT NULL
+);
 CREATE TABLE released (
 	project TEXT NOT NULL,
 	service TEXT NOT NULL,
@@ -62,6 +69,7 @@ type row struct {
 	Service     string
 	Environment string
 	Release     string
+	Kind        string
 	Actor       string
 	// Queued waits for the one before it.
 	Queued bool
@@ -79,6 +87,8 @@ type Record struct {
 	Place
 	// Release is what the rollout belongs to, in the caller's words.
 	Release string `json:"release,omitempty"`
+	// Kind is what it is in its release, in the caller's words; empty for the first one at a place.
+	Kind string `json:"kind,omitempty"`
 	// Actor is who began it.
 	Actor string `json:"actor"`
 	// Queued waits for an earlier rollout at the same place.
@@ -91,7 +101,7 @@ type Record struct {
 }
 
 func (r *row) record() Record {
-	return Record{ID: r.ID, Place: Place{r.Project, r.Service, r.Environment}, Release: r.Release, Actor: r.Actor, Queued: r.Queued, State: r.State.V,
+	return Record{ID: r.ID, Place: Place{r.Project, r.Service, r.Environment}, Release: r.Release, Kind: r.Kind, Actor: r.Actor, Queued: r.Queued, State: r.State.V,
 		CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, Version: r.Version}
 }
 
