@@ -17,6 +17,7 @@ type Desired struct {
 	Instances  []Instance       `json:"instances,omitempty"`
 	Listeners  []route.Listener `json:"listeners,omitempty"`
 	Services   []Service        `json:"services,omitempty"`
+	Tasks      []Task           `json:"tasks,omitempty"`
 }
 
 // Instance is one of a service's version.
@@ -37,6 +38,8 @@ const defaultDrain = 30 * time.Second
 // Service is how traffic comes to a service's versions. The endpoints of its arms are not used: they are the healthy instances.
 type Service struct {
 	route.Service
+	// Of is the instances' service that traffic goes to, where it has another name: one set of instances serves several ports.
+	Of string `json:"of,omitempty"`
 	// Port is the name of the instances' port that traffic goes to.
 	Port string `json:"port"`
 }
@@ -107,4 +110,6 @@ type Observed struct {
 	Requests map[string]map[string]map[string]int64 `json:"requests,omitempty"`
 	// Addresses are where the listeners are, by name.
 	Addresses map[string]string `json:"addresses,omitempty"`
+	// Tasks are those that are wanted, by ID.
+	Tasks map[string]TaskStatus `json:"tasks,omitempty"`
 }

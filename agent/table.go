@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -73,7 +74,7 @@ func arms(s Service, running []process.Status, wanted map[string]bool, ok func(p
 	all := map[string][]route.Endpoint{}
 	for _, st := range running {
 		port := st.Ports[s.Port]
-		if st.Labels[labelService] != s.Name || !wanted[st.ID] || port == 0 || !ok(st) {
+		if st.Labels[labelService] != cmp.Or(s.Of, s.Name) || !wanted[st.ID] || port == 0 || !ok(st) {
 			continue
 		}
 		v := st.Labels[labelVersion]
