@@ -205,14 +205,14 @@ var house = []room{
 	},
 	{
 		dir:       "api",
-		rooms:     []string{"runs", "runs/jobs", "auth", "secret", "store"},
+		rooms:     []string{"runs", "runs/jobs", "auth", "secret", "store", "ship", "release", "release/judge", "fleet", "agent/link", "pipeline"},
 		libraries: []string{"github.com/danielgtaylor/huma/v2", "github.com/uptrace/bun", "github.com/prometheus/client_golang", "github.com/google/uuid", "golang.org/x/sync", "golang.org/x/time"},
 		never:     []string{"os/exec"},
 		why:       "the API says over HTTP what the rooms do, and does nothing itself",
 	},
 	{
 		dir:   "api/client",
-		rooms: []string{"runs", "runs/jobs", "auth", "store"},
+		rooms: []string{"runs", "runs/jobs", "auth", "store", "ship", "release", "release/judge", "fleet"},
 		never: []string{"os/exec"},
 		why:   "the client knows the API's words and nothing that is behind it",
 	},

@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/gantry-ops/gantry/auth"
+	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/secret"
@@ -187,8 +188,10 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusUnauthorized, "credentials", err.Error())
 	case errors.Is(err, runs.ErrFenced):
 		return newProblem(http.StatusGone, "fenced", err.Error())
-	case errors.Is(err, runs.ErrNotFound), errors.Is(err, auth.ErrNotFound), errors.Is(err, secret.ErrNotFound):
+	case errors.Is(err, runs.ErrNotFound), errors.Is(err, auth.ErrNotFound), errors.Is(err, secret.ErrNotFound), errors.Is(err, fleet.ErrNotFound):
 		return newProblem(http.StatusNotFound, "not-found", err.Error())
+	case errors.Is(err, fleet.ErrToken):
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: "body", Message: err.Error()})
 	case errors.Is(err, runs.ErrConflict), errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdmin):
 		return newProblem(http.StatusConflict, "conflict", err.Error())
 	case errors.Is(err, context.Canceled):

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gantry-ops/gantry/auth"
+	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/secret"
@@ -53,6 +54,8 @@ type Options struct {
 	TokenSecret, HookSecret string
 	// Changed, where set, is called after secrets of a project that sources use have changed.
 	Changed func(project string)
+	// Fleet knows the hosts; nil: there are no releases.
+	Fleet *fleet.Service
 	// Metrics and MetricsIngest are Prometheus' HTTP API below /prometheus, its reading and its writing part; nil: there is none.
 	Metrics, MetricsIngest http.Handler
 	// PublicMetrics lets others than this machine read /metrics.
@@ -126,6 +129,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.logs()
 	s.approvals()
 	s.runners()
+	s.agents()
 	s.events()
 	s.worker()
 	s.plain(mux)
