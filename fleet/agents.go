@@ -146,10 +146,14 @@ func (s *Service) forget(name string) {
 	s.change()
 }
 
-// row reads an agent; nil where there is none.
-func (s *Service) row(ctx context.Context, name string) (*agentRow, error) {
+// row reads an agent, without what it shall be unless that is asked for; nil where there is none.
+func (s *Service) row(ctx context.Context, name string, desired bool) (*agentRow, error) {
 	var r agentRow
-	err := s.o.DB.NewSelect().Model(&r).Where("name = ?", name).Scan(ctx)
+	q := s.o.DB.NewSelect().Model(&r).Where("name = ?", name)
+	if !desired {
+		q = q.ExcludeColumn("desired")
+	}
+	err := q.Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

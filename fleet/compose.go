@@ -80,8 +80,13 @@ func secretsOf(p place, s *project.Service) secretNames {
 // instanceID names an instance on its host: which service, which version, and which of them, so that people can read it; and where it belongs, as 6
 // digits of a hash, so that the same candidate in another region, environment or project is another one.
 func instanceID(p place, version string, number int) string {
+	return p.Service + "-" + version + "-" + strconv.Itoa(number) + "-" + p.short()
+}
+
+// short tells the place from others.
+func (p place) short() string {
 	sum := sha256.Sum256([]byte(p.instances()))
-	return p.Service + "-" + version + "-" + strconv.Itoa(number) + "-" + hex.EncodeToString(sum[:3])
+	return hex.EncodeToString(sum[:3])
 }
 
 // instance says how one is run.

@@ -106,7 +106,7 @@ func (s *Service) useToken(ctx context.Context, tx *store.Tx, j link.Join, hash 
 		q = q.For(lock)
 	}
 	err = q.Scan(ctx)
-	now := tx.Now()
+	now := s.o.Now()
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return joined, errBadToken
@@ -144,7 +144,7 @@ func (s *Service) useToken(ctx context.Context, tx *store.Tx, j link.Join, hash 
 		Name: name, Labels: t.Labels, Info: store.AsJSON(j.Info), Prints: store.AsJSON([]string{leaf}), ExpiresAt: expires, State: StateNew, JoinedAt: store.At(now), Desired: store.AsJSON(wanted{}),
 	}
 	if len(before) > 0 {
-		_, err = tx.NewUpdate().Model(&row).Column("labels", "info", "prints", "expires_at", "state", "joined_at").Where("name = ?", name).Exec(ctx)
+		_, err = tx.NewUpdate().Model(&row).Column("labels", "info", "prints", "expires_at", "joined_at").Where("name = ?", name).Exec(ctx)
 	} else {
 		_, err = tx.NewInsert().Model(&row).Exec(ctx)
 	}
@@ -161,7 +161,7 @@ func (s *Service) useToken(ctx context.Context, tx *store.Tx, j link.Join, hash 
 
 // renew gives an agent a certificate for another key. The one that it shows holds until the agent has used the new one and renewed again.
 func (s *Service) renew(w http.ResponseWriter, r *http.Request) error {
-	row, err := s.caller(r)
+	row, err := s.caller(r, false)
 	if err != nil {
 		return err
 	}
@@ -241,8 +241,8 @@ func publicKey(text string) (crypto.PublicKey, string, error) {
 
 var errRemoved = problem(http.StatusUnauthorized, "the certificate does not hold: the agent was removed, or has joined anew; join by a new token")
 
-// caller is the agent whose certificate a request comes with.
-func (s *Service) caller(r *http.Request) (*agentRow, error) {
+// caller is the agent whose certificate a request comes with; desired says that what it shall be is needed as well.
+func (s *Service) caller(r *http.Request, desired bool) (*agentRow, error) {
 	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 || len(r.TLS.PeerCertificates) == 0 {
 		return nil, problem(http.StatusUnauthorized, "a certificate of the server's authority is needed")
 	}
@@ -251,7 +251,7 @@ func (s *Service) caller(r *http.Request) (*agentRow, error) {
 		// It was good when the connection was made.
 		return nil, problem(http.StatusUnauthorized, "the certificate is over; join by a new token")
 	}
-	row, err := s.row(r.Context(), leaf.Subject.CommonName)
+	row, err := s.row(r.Context(), leaf.Subject.CommonName, desired)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ const storeEvery = 3 * time.Second
 
 // report takes what an agent says of its host. With an error nothing has changed.
 func (s *Service) report(w http.ResponseWriter, r *http.Request) error {
-	row, err := s.caller(r)
+	row, err := s.caller(r, false)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,14 @@ func markOf(k *kept) (string, error) {
 
 func (s *Service) storeReport(ctx context.Context, row *agentRow, k *kept, now time.Time, host, mark bool) error {
 	return s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.NewInsert().Model(&reportRow{Agent: row.Name, At: store.At(now), Report: store.AsJSON(*k)}).
+		there, err := tx.NewSelect().Table("agents").Where("name = ?", row.Name).Exists(ctx)
+		if err == nil && !there {
+			err = errRemoved // while its report was on its way
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewInsert().Model(&reportRow{Agent: row.Name, At: store.At(now), Report: store.AsJSON(*k)}).
 			On("CONFLICT (agent) DO UPDATE").Set("at = EXCLUDED.at, report = EXCLUDED.report").Exec(ctx)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func decode(b []byte) (content, rest []byte) {
 
 // desired answers with what a host shall be, once that is newer than what it has.
 func (s *Service) desired(w http.ResponseWriter, r *http.Request) error {
-	row, err := s.caller(r)
+	row, err := s.caller(r, false)
 	if err != nil {
 		return err
 	}
@@ -56,15 +56,19 @@ func (s *Service) desired(w http.ResponseWriter, r *http.Request) error {
 		s.mu.Lock()
 		news := s.locked(row.Name).news
 		s.mu.Unlock()
-		if row, err = s.caller(r); err != nil {
+		if row, err = s.caller(r, false); err != nil {
 			return err
 		}
 		if has > row.Generation {
-			if err := s.overtake(r.Context(), row, has); err != nil {
+			if err := s.overtake(r.Context(), row.Name, has); err != nil {
 				return err
 			}
+			continue
 		}
 		if row.Generation > has {
+			if row, err = s.caller(r, true); err != nil {
+				return err
+			}
 			d, err := s.fill(r.Context(), row)
 			if err != nil {
 				return err
@@ -100,15 +104,14 @@ func whole(text string, most int64) (int64, error) {
 
 // overtake goes above a generation that a host has and nobody here knows of, as after the agent was removed, or the database brought back from a copy:
 // what the host shall be is said here.
-func (s *Service) overtake(ctx context.Context, row *agentRow, has int64) error {
+func (s *Service) overtake(ctx context.Context, name string, has int64) error {
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.NewUpdate().Table("agents").Set("generation = ?", has+1).Where("name = ? AND generation <= ?", row.Name, has).Exec(ctx)
+		_, err := tx.NewUpdate().Table("agents").Set("generation = ?", has+1).Where("name = ? AND generation <= ?", name, has).Exec(ctx)
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("go above the generation of %s: %w", row.Name, err)
+		return fmt.Errorf("go above the generation of %s: %w", name, err)
 	}
-	row.Generation = has + 1
 	return nil
 }
 
@@ -199,19 +202,26 @@ func (s *Service) askAgain(ctx context.Context, row *agentRow) error {
 	if !due {
 		return nil
 	}
-	_, missing, err := s.secrets(ctx, row.Desired.V.Secrets)
+	full, err := s.row(ctx, row.Name, true)
+	if err != nil || full == nil {
+		return err
+	}
+	_, missing, err := s.secrets(ctx, full.Desired.V.Secrets)
 	if err != nil {
 		return err
 	}
 	if len(missing) < before {
-		return s.overtake(ctx, row, row.Generation)
+		if err := s.overtake(ctx, row.Name, full.Generation); err != nil {
+			return err
+		}
+		s.wake(row.Name)
 	}
 	return nil
 }
 
 // bundle sends a candidate to a host that has a use for it.
 func (s *Service) bundle(w http.ResponseWriter, r *http.Request) error {
-	row, err := s.caller(r)
+	row, err := s.caller(r, true)
 	if err != nil {
 		return err
 	}

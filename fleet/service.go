@@ -45,9 +45,11 @@ type Options struct {
 
 // Service knows the agents. It is safe for concurrent use.
 type Service struct {
-	o     Options
-	certs *serverCerts
-	joins *limiter
+	o Options
+	// started is from when on silence counts: before, nobody listened.
+	started time.Time
+	certs   *serverCerts
+	joins   *limiter
 	// configs are documents by digest: they never change.
 	configs sync.Map
 
@@ -77,7 +79,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err := o.DB.Migrate(ctx, "fleet", migrations); err != nil {
 		return nil, fmt.Errorf("open the fleet: %w", err)
 	}
-	s := &Service{o: o, certs: newServerCerts(o.Authority, o.Now), joins: newLimiter(o.Now), live: map[string]*live{}, changed: make(chan struct{}, 1)}
+	s := &Service{o: o, started: o.Now(), certs: newServerCerts(o.Authority, o.Now), joins: newLimiter(o.Now), live: map[string]*live{}, changed: make(chan struct{}, 1)}
 	o.Engine.Handle(kindAgents, 1, s.lookAfter)
 	err := o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		return o.Engine.Put(ctx, tx, kindAgents, kindAgents, o.Now())

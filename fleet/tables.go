@@ -76,10 +76,12 @@ CREATE TABLE agent_tasks (
 	state TEXT NOT NULL,
 	reason TEXT NOT NULL,
 	output TEXT NOT NULL,
+	migration TEXT NOT NULL, -- by its place and name, empty for others
 	task $JSON NOT NULL,
 	created_at BIGINT NOT NULL,
 	ended_at BIGINT NOT NULL
 );
+CREATE INDEX agent_tasks_migrations ON agent_tasks (migration) WHERE migration <> '';
 CREATE INDEX agent_tasks_open ON agent_tasks (agent) WHERE ended_at = 0;
 `,
 }}
@@ -218,6 +220,7 @@ type taskRow struct {
 	State     string
 	Reason    string
 	Output    string
+	Migration string
 	Task      store.JSON[keptTask]
 	CreatedAt store.Time
 	EndedAt   store.Time

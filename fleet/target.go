@@ -93,7 +93,7 @@ func (s *Service) apply(ctx context.Context, tx *store.Tx, r release.Record, des
 	for i := range rows {
 		known[rows[i].Region] = &rows[i]
 	}
-	now := store.At(tx.Now())
+	now := store.At(s.o.Now())
 	var touched []string
 	for region, row := range known {
 		if _, ok := desired[region]; ok || !drops(r) {

@@ -17,13 +17,8 @@ import (
 	"github.com/gantry-ops/gantry/store"
 )
 
-// States of a task beyond those that an agent reports.
-const (
-	taskAsked     = "asked"
-	taskRunning   = "running"
-	taskSucceeded = "succeeded"
-	taskFailed    = "failed"
-)
+// taskAsked is the state of a task that its agent has not spoken of yet.
+const taskAsked = "asked"
 
 // taskGrace is what a host has beyond a task's timeout, to fetch the candidate and to say how it ended.
 const taskGrace = 2 * time.Minute
@@ -37,11 +32,13 @@ type keptTask struct {
 // step is one thing that has to be done, on one agent.
 type step struct {
 	id, name, agent string
-	task            keptTask
+	// migration is what a migration is known by, in its environment and for ever.
+	migration string
+	task      keptTask
 }
 
 // Run implements [release.Task]. What is to be done is done in the order of the configuration, each once: its ID is made of the rollout and its name.
-// Migrations run on one agent of the first region that has one; smoke checks that ask by HTTP run on each agent of the wave's regions that has the new
+// Migrations run on one agent of the first region that has one, those that have not succeeded in the environment before; smoke checks that ask by HTTP run on each agent of the wave's regions that has the new
 // version, and commands on one of each region. A task fails when its agent was removed, was not heard of for longer than the task may take, or has said
 // nothing of it for that time and [taskGrace].
 func (s *Service) Run(ctx context.Context, r release.Record, what string) (release.Outcome, error) {
@@ -121,9 +118,17 @@ func (s *Service) migrations(ctx context.Context, r release.Record, phase projec
 			if mig.Phase != phase {
 				continue
 			}
+			known := fmt.Sprintf("%s/%s/%s/%s/%s", r.Project, r.Environment, r.Service, phase, mig.Name)
+			done, err := s.o.DB.NewSelect().Table("agent_tasks").Where("migration = ? AND state = ?", known, agent.TaskSucceeded).Exists(ctx)
+			if err != nil {
+				return nil, "", fmt.Errorf("look whether the migration %s has run: %w", mig.Name, err)
+			}
+			if done {
+				continue
+			}
 			id := fmt.Sprintf("r%d-%s-%s", r.ID, phase, mig.Name)
 			t := command(m.place, placement.Service, r.State.New, id, mig.Command.Argv(), mig.Timeout.Duration())
-			stages = append(stages, []step{{id: id, name: "the " + string(phase) + " migration " + mig.Name, agent: names[0], task: t}})
+			stages = append(stages, []step{{id: id, name: "the " + string(phase) + " migration " + mig.Name, agent: names[0], migration: known, task: t}})
 		}
 		return stages, "", nil
 	}
@@ -163,7 +168,7 @@ func (s *Service) smoke(r release.Record, wave int, in []*member) (stages [][]st
 				on = ranked(m.instances(), names)[:1]
 			}
 			for _, name := range on {
-				id := fmt.Sprintf("r%d-smoke-%d-%d-%s", r.ID, wave, n, instanceID(m.place, name, n)[len(m.Service)+1:])
+				id := fmt.Sprintf("r%d-smoke-%d-%d-%s-%s", r.ID, wave, n, name, m.short())
 				stages[n] = append(stages[n], step{id: id, name: fmt.Sprintf("the smoke check %d in %s on %s", n+1, m.Region, name), agent: name, task: check2task(m, r.State.New, id, c)})
 			}
 		}
@@ -199,7 +204,7 @@ func (s *Service) runAll(ctx context.Context, r release.Record, steps []step) (d
 		switch {
 		case row.EndedAt.IsZero():
 			done = false
-		case row.State != taskSucceeded:
+		case row.State != agent.TaskSucceeded:
 			failure = st.name + ": " + row.Reason
 			if out := strings.TrimSpace(row.Output); out != "" {
 				failure += "; it said: " + last(out, 600)
@@ -241,7 +246,7 @@ func (s *Service) readTasks(ctx context.Context, ids []string) (map[string]*task
 // begin asks for a task. Who is second finds it there.
 func (s *Service) begin(ctx context.Context, r release.Record, st step) error {
 	return s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		row := &taskRow{ID: st.id, Rollout: r.ID, Agent: st.agent, State: taskAsked, Task: store.AsJSON(st.task), CreatedAt: store.At(tx.Now())}
+		row := &taskRow{ID: st.id, Rollout: r.ID, Agent: st.agent, State: taskAsked, Migration: st.migration, Task: store.AsJSON(st.task), CreatedAt: store.At(s.o.Now())}
 		res, err := tx.NewInsert().Model(row).On("CONFLICT (id) DO NOTHING").Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("store the task %s: %w", st.id, err)
@@ -278,7 +283,7 @@ func (s *Service) overdue(ctx context.Context, row *taskRow) (*taskRow, error) {
 		return row, nil
 	}
 	err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := endTask(ctx, tx, row.ID, taskFailed, why, ""); err != nil {
+		if err := s.endTask(ctx, tx, row.ID, agent.TaskFailed, why, ""); err != nil {
 			return err
 		}
 		return s.recompose(ctx, tx, []string{row.Agent})
@@ -294,8 +299,8 @@ func (s *Service) overdue(ctx context.Context, row *taskRow) (*taskRow, error) {
 }
 
 // endTask records an outcome, once.
-func endTask(ctx context.Context, tx *store.Tx, id, state, reason, output string) error {
-	_, err := tx.NewUpdate().Table("agent_tasks").Set("state = ?", state).Set("reason = ?", reason).Set("output = ?", output).Set("ended_at = ?", store.At(tx.Now())).
+func (s *Service) endTask(ctx context.Context, tx *store.Tx, id, state, reason, output string) error {
+	_, err := tx.NewUpdate().Table("agent_tasks").Set("state = ?", state).Set("reason = ?", reason).Set("output = ?", output).Set("ended_at = ?", store.At(s.o.Now())).
 		Where("id = ? AND ended_at = 0", id).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("record how the task %s ended: %w", id, err)
@@ -318,20 +323,20 @@ func (s *Service) takeTasks(ctx context.Context, tx *store.Tx, name string, said
 			continue
 		}
 		switch t.State {
-		case taskSucceeded, taskFailed:
+		case agent.TaskSucceeded, agent.TaskFailed:
 			reason := t.Reason
-			if t.State == taskFailed && reason == "" {
+			if t.State == agent.TaskFailed && reason == "" {
 				reason = "it failed"
 			}
-			if err := endTask(ctx, tx, rows[i].ID, t.State, reason, t.Output); err != nil {
+			if err := s.endTask(ctx, tx, rows[i].ID, t.State, reason, t.Output); err != nil {
 				return false, err
 			}
 			ended = true
-		case taskRunning:
-			if rows[i].State == taskRunning {
+		case agent.TaskRunning:
+			if rows[i].State == agent.TaskRunning {
 				continue
 			}
-			if _, err := tx.NewUpdate().Table("agent_tasks").Set("state = ?", taskRunning).Where("id = ? AND ended_at = 0", rows[i].ID).Exec(ctx); err != nil {
+			if _, err := tx.NewUpdate().Table("agent_tasks").Set("state = ?", agent.TaskRunning).Where("id = ? AND ended_at = 0", rows[i].ID).Exec(ctx); err != nil {
 				return false, fmt.Errorf("record the task %s: %w", rows[i].ID, err)
 			}
 		}
@@ -341,7 +346,7 @@ func (s *Service) takeTasks(ctx context.Context, tx *store.Tx, name string, said
 
 // failTasks ends all tasks of an agent.
 func (s *Service) failTasks(ctx context.Context, tx *store.Tx, name, why string) error {
-	_, err := tx.NewUpdate().Table("agent_tasks").Set("state = ?", taskFailed).Set("reason = ?", why).Set("ended_at = ?", store.At(tx.Now())).Where("agent = ? AND ended_at = 0", name).Exec(ctx)
+	_, err := tx.NewUpdate().Table("agent_tasks").Set("state = ?", agent.TaskFailed).Set("reason = ?", why).Set("ended_at = ?", store.At(s.o.Now())).Where("agent = ? AND ended_at = 0", name).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("end the tasks of %s: %w", name, err)
 	}

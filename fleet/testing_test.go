@@ -197,7 +197,7 @@ func (h *home) sync(t testing.TB, names ...string) {
 	}
 	for _, name := range names {
 		one := h.hosts[name]
-		row, err := h.row(t.Context(), name)
+		row, err := h.row(t.Context(), name, true)
 		if err != nil || row == nil {
 			t.Fatal(row, err)
 		}
@@ -211,7 +211,7 @@ func (h *home) sync(t testing.TB, names ...string) {
 // reportOf says what a host is.
 func (h *home) reportOf(t testing.TB, one *host) {
 	t.Helper()
-	row, err := h.row(t.Context(), one.name)
+	row, err := h.row(t.Context(), one.name, false)
 	if err != nil || row == nil {
 		t.Fatal(row, err)
 	}

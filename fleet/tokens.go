@@ -76,7 +76,7 @@ func (s *Service) MakeToken(ctx context.Context, actor string, r TokenRequest) (
 	}
 	made := make([]tokenRow, 1)
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		now := tx.Now()
+		now := s.o.Now()
 		made[0] = tokenRow{ID: hex.EncodeToString(id), Hash: hashToken(text), Name: r.Name, Labels: store.AsJSON(r.Labels), CreatedBy: actor, CreatedAt: store.At(now), ExpiresAt: store.At(now.Add(r.TTL))}
 		if _, err := tx.NewInsert().Model(&made[0]).Exec(ctx); err != nil {
 			return err
@@ -124,7 +124,7 @@ func (s *Service) RevokeToken(ctx context.Context, actor, id string) error {
 		if !there {
 			return ErrNotFound
 		}
-		res, err := tx.NewUpdate().Table("agent_tokens").Set("revoked_at = ?", store.At(tx.Now())).Where("id = ? AND revoked_at = 0 AND used_at = 0", id).Exec(ctx)
+		res, err := tx.NewUpdate().Table("agent_tokens").Set("revoked_at = ?", store.At(s.o.Now())).Where("id = ? AND revoked_at = 0 AND used_at = 0", id).Exec(ctx)
 		if err != nil {
 			return err
 		}

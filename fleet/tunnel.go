@@ -86,7 +86,7 @@ func (t *tunnels) close() {
 
 // tunnel takes a connection that an agent offers.
 func (s *Service) tunnel(w http.ResponseWriter, r *http.Request) error {
-	row, err := s.caller(r)
+	row, err := s.caller(r, false)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (s *Service) lookAfter(ctx context.Context, l *engine.Lease) (time.Duration
 		if err != nil {
 			return 0, err
 		}
-		if now.Sub(at) < silent {
+		if now.Sub(at) < silent || now.Sub(s.started) < silent {
 			continue
 		}
 		err = s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
