@@ -210,7 +210,11 @@ func (l *listeners) listen(at place, p *project.Port, address, service string, p
 	if mine != nil {
 		for _, r := range routes {
 			if who := mine.routes[r]; who != "" {
-				l.problem(at, "the port %s cannot have the host %q and path %q of %s on this host: %s has them; tell them apart by hosts or paths", p.Name, r[0], r[1], address, who)
+				what := r[0] + r[1]
+				if what == "" {
+					what = "requests for any host and path"
+				}
+				l.problem(at, "the port %s cannot have %s on %s of this host: %s has that; tell them apart by hosts or paths", p.Name, what, address, who)
 				return false
 			}
 		}
