@@ -160,7 +160,7 @@ func (l *listeners) choices(m *member, g groups, s *agent.Service, fresh, old bo
 		s.Rules = append(s.Rules, route.Rule{Header: r.Header, Cookie: r.Cookie, Value: r.Value, Version: version})
 	}
 	if p := from.Shadow.Percent; p > 0 && m.Desired.V.Weight == 0 {
-		s.Mirror = &route.Mirror{Version: g.fresh, Share: int(p*release.Whole/100 + 0.5)}
+		s.Mirror = &route.Mirror{Version: g.fresh, Share: int(p*release.Whole/100 + 0.5), Methods: from.Shadow.Methods}
 	}
 }
 

@@ -44,6 +44,7 @@ type service struct {
 	peek        bool
 	mirror      *arm
 	share       uint64
+	copied      []string // methods; none is all
 	http2       bool
 	timeout     time.Duration
 }
@@ -269,7 +270,7 @@ func (done *service) choices(s *Service) error {
 		if m.Share < 0 || m.Share > Whole {
 			return fmt.Errorf("the mirror's share %d is not from 0 to %d", m.Share, Whole)
 		}
-		done.mirror, done.share = a, uint64(m.Share)
+		done.mirror, done.share, done.copied = a, uint64(m.Share), m.Methods
 	}
 	return nil
 }

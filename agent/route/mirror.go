@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -23,6 +24,9 @@ const MirrorHeader = "Gantry-Mirror"
 func (x *exchange) mirror() {
 	r, s, h := x.l.router, x.s, &x.ctx.Request.Header
 	if rand.Uint64N(Whole) >= s.share {
+		return
+	}
+	if len(s.copied) > 0 && !slices.Contains(s.copied, string(h.Method())) {
 		return
 	}
 	count := func(outcome string) { r.metrics.mirrored.WithLabelValues(s.name, s.mirror.version, outcome).Inc() }

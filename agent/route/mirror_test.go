@@ -23,7 +23,7 @@ func TestMirror(t *testing.T) {
 	})
 	t.Cleanup(func() { close(hold) })
 	i := newInstance(t, "1", nil)
-	table := one(HTTP, []Arm{armOf("1", 0, i.Endpoint), armOf("2", 0, shadow.Endpoint)}, func(tab *Table) { tab.Services[0].Mirror = &Mirror{"2", Whole} })
+	table := one(HTTP, []Arm{armOf("1", 0, i.Endpoint), armOf("2", 0, shadow.Endpoint)}, func(tab *Table) { tab.Services[0].Mirror = &Mirror{Version: "2", Share: Whole} })
 	addr := apply(t, r, table)
 	c := newClient(t)
 	post := func(body string) {
@@ -46,6 +46,15 @@ func TestMirror(t *testing.T) {
 			t.Errorf("the copy of %.20q is %.40q, marked %q", body, got.body, got.mark)
 		}
 	}
+	table.Services[0].Mirror.Methods = []string{"GET", "HEAD"}
+	apply(t, r, table)
+	post("not copied")
+	table.Services[0].Mirror.Methods = []string{"GET", "POST"}
+	apply(t, r, table)
+	post("copied")
+	if got := <-seen; got.body != "copied" {
+		t.Errorf("%q is copied", got.body)
+	}
 	post(strings.Repeat("x", mirrorBody+1))
 	until(t, "one that is too long", func() bool { return value(t, r, "gantry_mirrored_total", "outcome", "skipped") == 1 })
 	for range mirrorsAtOnce {
@@ -54,7 +63,7 @@ func TestMirror(t *testing.T) {
 	}
 	post("hold")
 	until(t, "one too many", func() bool { return value(t, r, "gantry_mirrored_total", "outcome", "skipped") == 2 })
-	if requests(r, "1", "2xx") != float64(3+1+mirrorsAtOnce+1) || requests(r, "2", "5xx") != 0 {
+	if requests(r, "1", "2xx") != float64(3+2+1+mirrorsAtOnce+1) || requests(r, "2", "5xx") != 0 {
 		t.Error("copies count as requests")
 	}
 	table.Services[0].Mirror.Version = "1"

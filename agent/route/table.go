@@ -126,6 +126,8 @@ type Mirror struct {
 	Version string `json:"version"`
 	// Share is how many are copied, in ten-thousandths.
 	Share int `json:"share"`
+	// Methods are those that are copied; none is all. Copies of others than GET and HEAD may do something a second time.
+	Methods []string `json:"methods,omitempty"`
 }
 
 // Duration is a time.Duration that is text in JSON: "30s".
