@@ -14,7 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/gantry-ops/gantry/auth"
+	"github.com/gantry-ops/gantry/release"
 	"github.com/gantry-ops/gantry/runs"
+	"github.com/gantry-ops/gantry/ship"
 )
 
 // scope says what an operation's action is decided for.
@@ -29,11 +31,14 @@ const (
 	onServer
 	// onList is decided for each thing in a list: it shows what the caller may read.
 	onList
-	// onProject, onRun, onJob and onApproval are decided for the project of the parameter of that name.
+	// onProject and those after it are decided for the project of the parameter of that name.
 	onProject
 	onRun
 	onJob
 	onApproval
+	onRelease
+	onRollout
+	onJudgement
 )
 
 // operation is what there is to know of one before it is called.
@@ -96,6 +101,8 @@ func readOf(s scope) auth.Action {
 		return auth.RunRead
 	case onApproval:
 		return auth.ApprovalRead
+	case onRelease, onRollout, onJudgement:
+		return auth.ReleaseRead
 	}
 	return ""
 }
@@ -245,7 +252,7 @@ func (s *Server) allow(ctx context.Context, id *auth.Identity, op *operation, pa
 		return s.o.Auth.Authorize(ctx, id, op.action, auth.AllProjects)
 	}
 	project, err := s.projectOf(ctx, op.scope, param)
-	if errors.Is(err, runs.ErrNotFound) {
+	if errors.Is(err, runs.ErrNotFound) || errors.Is(err, ship.ErrNotFound) || errors.Is(err, release.ErrNotFound) {
 		return hidden(op.scope, param)
 	}
 	if err != nil {
@@ -266,7 +273,7 @@ func (s *Server) allow(ctx context.Context, id *auth.Identity, op *operation, pa
 
 // hidden answers alike for what there is not and for what the caller may not know of.
 func hidden(sc scope, param func(string) string) *Problem {
-	name := map[scope]string{onProject: "project", onRun: "run", onJob: "job", onApproval: "approval"}[sc]
+	name := map[scope]string{onProject: "project", onRun: "run", onJob: "job", onApproval: "approval", onRelease: "release", onRollout: "rollout", onJudgement: "judgement"}[sc]
 	return newProblem(http.StatusNotFound, "not-found", fmt.Sprintf("there is no %s %.80q, or you may not see it", name, param(name)))
 }
 
@@ -299,10 +306,25 @@ func (s *Server) projectOf(ctx context.Context, sc scope, param func(string) str
 			return "", err
 		}
 		return j.Project, nil
+	case onRelease:
+		r, err := s.o.Ship.Release(ctx, param("release"))
+		return r.Project, err
+	case onRollout:
+		return s.projectOfRollout(ctx, param("rollout"))
 	}
 	a, err := s.o.Runs.Approval(ctx, param("approval"))
 	if err != nil {
 		return "", err
 	}
 	return a.Project, nil
+}
+
+// projectOfRollout is that of a rollout by its ID as text.
+func (s *Server) projectOfRollout(ctx context.Context, id string) (string, error) {
+	n, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		return "", release.ErrNotFound
+	}
+	r, err := s.o.Rollouts.Get(ctx, n)
+	return r.Project, err
 }

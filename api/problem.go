@@ -17,9 +17,12 @@ import (
 
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/fleet"
+	"github.com/gantry-ops/gantry/pipeline"
+	"github.com/gantry-ops/gantry/release"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/secret"
+	"github.com/gantry-ops/gantry/ship"
 )
 
 // Problem is an error as RFC 9457 has it, with the places of what is wrong.
@@ -162,6 +165,9 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		limited  *auth.LimitedError
 		refused  *auth.RefusedError
 		forbids  *runs.ForbiddenError
+		inShip   *ship.InvalidError
+		unknown  *ship.UnknownError
+		inFile   *ship.FileError
 	)
 	switch {
 	case errors.As(err, &p):
@@ -174,11 +180,17 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, inAuth.Field, inAuth.Message, nil))
 	case errors.As(err, &inSecret):
 		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, inSecret.Field, inSecret.Message, nil))
+	case errors.As(err, &inShip):
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, inShip.Field, inShip.Message, inShip.Value))
+	case errors.As(err, &unknown):
+		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), s.place(ctx, unknown.What+"s", err.Error(), unknown.Name))
+	case errors.As(err, &inFile):
+		return fileProblem(inFile)
 	case errors.As(err, &limited):
 		p := newProblem(http.StatusTooManyRequests, "too-many", err.Error())
 		p.retry = limited.After
 		return p
-	case errors.As(err, &refused), errors.As(err, &forbids):
+	case errors.As(err, &refused), errors.As(err, &forbids), errors.Is(err, ship.ErrNotYours):
 		return newProblem(http.StatusForbidden, "refused", err.Error())
 	case errors.Is(err, auth.ErrCSRF):
 		return newProblem(http.StatusForbidden, "csrf", err.Error())
@@ -188,11 +200,13 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		return newProblem(http.StatusUnauthorized, "credentials", err.Error())
 	case errors.Is(err, runs.ErrFenced):
 		return newProblem(http.StatusGone, "fenced", err.Error())
-	case errors.Is(err, runs.ErrNotFound), errors.Is(err, auth.ErrNotFound), errors.Is(err, secret.ErrNotFound), errors.Is(err, fleet.ErrNotFound):
+	case errors.Is(err, runs.ErrNotFound), errors.Is(err, auth.ErrNotFound), errors.Is(err, secret.ErrNotFound), errors.Is(err, fleet.ErrNotFound),
+		errors.Is(err, ship.ErrNotFound), errors.Is(err, release.ErrNotFound):
 		return newProblem(http.StatusNotFound, "not-found", err.Error())
 	case errors.Is(err, fleet.ErrToken):
 		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: "body", Message: err.Error()})
-	case errors.Is(err, runs.ErrConflict), errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdmin):
+	case errors.Is(err, runs.ErrConflict), errors.Is(err, auth.ErrExists), errors.Is(err, auth.ErrLastAdmin),
+		errors.Is(err, ship.ErrNotNow), errors.Is(err, ship.ErrRefused), errors.Is(err, release.ErrEnded), errors.Is(err, release.ErrNotNow), errors.Is(err, release.ErrContracted):
 		return newProblem(http.StatusConflict, "conflict", err.Error())
 	case errors.Is(err, context.Canceled):
 		return newProblem(499, "unavailable", "the request was given up")
@@ -208,6 +222,25 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	}
 	s.o.Log.Error("an operation failed", "operation", operation, "error", err)
 	return newProblem(http.StatusInternalServerError, "internal", "the server's log says more")
+}
+
+// fileProblem says what is wrong with a project's files at a commit: each mistake with the line and column that it has there.
+func fileProblem(e *ship.FileError) *Problem {
+	p := newProblem(http.StatusUnprocessableEntity, "invalid", e.Error())
+	for _, d := range e.Diagnostics {
+		if len(p.Errors) == maxPlaces {
+			break
+		}
+		if d.Severity != pipeline.Error {
+			continue
+		}
+		message := d.Message
+		if d.Hint != "" {
+			message += " (" + d.Hint + ")"
+		}
+		p.Errors = append(p.Errors, Place{Location: d.Pos.String(), Message: message})
+	}
+	return p
 }
 
 // away reports whether the database, and not the request, is what is wrong.

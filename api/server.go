@@ -17,9 +17,11 @@ import (
 
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/fleet"
+	"github.com/gantry-ops/gantry/release"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/secret"
+	"github.com/gantry-ops/gantry/ship"
 	"github.com/gantry-ops/gantry/store"
 )
 
@@ -54,8 +56,10 @@ type Options struct {
 	TokenSecret, HookSecret string
 	// Changed, where set, is called after secrets of a project that sources use have changed.
 	Changed func(project string)
-	// Fleet knows the hosts; nil: there are no releases.
-	Fleet *fleet.Service
+	// Fleet knows the hosts, Ship releases and Rollouts their parts; nil: there are no releases. All are set, or none.
+	Fleet    *fleet.Service
+	Ship     *ship.Service
+	Rollouts *release.Service
 	// Metrics and MetricsIngest are Prometheus' HTTP API below /prometheus, its reading and its writing part; nil: there is none.
 	Metrics, MetricsIngest http.Handler
 	// PublicMetrics lets others than this machine read /metrics.
@@ -130,6 +134,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	s.approvals()
 	s.runners()
 	s.agents()
+	s.releases()
 	s.events()
 	s.worker()
 	s.plain(mux)

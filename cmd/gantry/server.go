@@ -21,11 +21,14 @@ import (
 	"github.com/gantry-ops/gantry/agent/certs"
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/engine"
+	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/forge"
+	"github.com/gantry-ops/gantry/release"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/runs/worker"
 	"github.com/gantry-ops/gantry/secret"
+	"github.com/gantry-ops/gantry/ship"
 	"github.com/gantry-ops/gantry/store"
 )
 
@@ -53,6 +56,13 @@ type server struct {
 	sources *sources
 	formats *formats
 	metrics *telemetry
+
+	fleet    *fleet.Service
+	rollouts *release.Service
+	ship     *ship.Service
+	own      *ownAgents
+	// agentsListener is where agents speak to the server.
+	agentsListener net.Listener
 
 	machines *machines
 	places   *places
@@ -127,6 +137,9 @@ func openServer(ctx context.Context, o *serverOptions, log *slog.Logger) (s *ser
 		return s, err
 	}
 	s.closers = append(s.closers, s.metrics.close)
+	if err := s.openReleases(ctx); err != nil {
+		return s, err
+	}
 	s.handler, err = s.newHandler(ctx)
 	return s, err
 }
@@ -256,7 +269,7 @@ func (s *server) run(ctx context.Context) error {
 	coordinating, stopCoordinating := context.WithCancel(background)
 	defer stopCoordinating()
 	var failed sync.WaitGroup
-	errs := make(chan error, 4)
+	errs := make(chan error, 5)
 	web := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12},
@@ -282,6 +295,16 @@ func (s *server) run(ctx context.Context) error {
 		}
 	}()
 	go s.tidy(coordinating)
+	go s.scrapeAgents(coordinating)
+	agents, serveAgents := s.serveAgents(coordinating)
+	failed.Go(func() {
+		if err := serveAgents(); err != nil {
+			errs <- err
+		}
+	})
+	if err := s.own.again(ctx); err != nil {
+		s.log.Warn("agents of this machine were not started", "error", err)
+	}
 	working, stopWorking := context.WithCancel(ctx)
 	defer stopWorking()
 	workerEnded := make(chan struct{})
@@ -306,6 +329,8 @@ func (s *server) run(ctx context.Context) error {
 	<-engineEnded
 	bye, cancel := context.WithTimeout(background, drain)
 	defer cancel()
+	// Tunnels and long polls do not end by themselves; agents come back elsewhere.
+	_ = agents.Close()
 	if down := web.Shutdown(bye); down != nil {
 		// Streams do not end by themselves; their readers come back elsewhere.
 		_ = web.Close()

@@ -61,6 +61,7 @@ type serverOptions struct {
 	metricsListen              string
 	publicMetrics              bool
 	telemetry                  telemetryOptions
+	agentsListen, agentsCA     string
 }
 
 func newUpCommand() *cobra.Command {
@@ -104,6 +105,8 @@ func newUpCommand() *cobra.Command {
 	f.BoolVar(&o.publicMetrics, "public-metrics", false, "let everybody read /metrics, not this machine alone")
 	f.StringVar(&o.metricsListen, "metrics-listen", "", "further `ADDRESS` that serves /metrics alone, in plain HTTP (default: only this machine may read them)")
 	o.telemetry.flags(f)
+	f.StringVar(&o.agentsListen, "agents-listen", "", "`ADDRESS` that hosts' agents speak to, by mutual TLS (default: that of --listen, with the next port)")
+	f.StringVar(&o.agentsCA, "agents-ca", "", "`DIR` with the authority of the agents' certificates, shared by all servers of a database (default: made in the data folder)")
 	o.executor.value, o.executor.allowed = "host", []string{"host", "docker"}
 	registerChoice(cmd, &o.executor, "executor", "x", "where jobs without a container run: host, docker")
 	o.logFormat.value, o.logFormat.allowed = "text", []string{"text", "json"}
@@ -143,6 +146,11 @@ func (o *serverOptions) check() error {
 	host, _, err := net.SplitHostPort(o.listen)
 	if err != nil {
 		return usagef("--listen %s: expected ADDRESS:PORT, such as 127.0.0.1:7070 or :7070", o.listen)
+	}
+	if o.agentsListen == "" {
+		o.agentsListen = agentsAddress(o.listen)
+	} else if _, _, err := net.SplitHostPort(o.agentsListen); err != nil {
+		return usagef("--agents-listen %s: expected ADDRESS:PORT, such as :7071", o.agentsListen)
 	}
 	switch {
 	case (o.tlsCert == "") != (o.tlsKey == ""):

@@ -50,6 +50,7 @@ func Commands(o Options) []*cobra.Command {
 	out := []*cobra.Command{
 		r.loginCommand(), r.logoutCommand(), r.projectsCommand(), r.runsCommand(), r.logsCommand(), r.decideCommand(true), r.decideCommand(false),
 		r.cancelCommand(), r.rerunCommand(), r.secretsCommand(), r.runnersCommand(),
+		r.shipCommand(), r.releaseCommand(), r.statusCommand(), r.agentsCommand(),
 	}
 	for _, cmd := range out {
 		cmd.GroupID = Group
