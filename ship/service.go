@@ -2,6 +2,7 @@ package ship
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -125,14 +126,18 @@ func New(ctx context.Context, o Options) (*Service, error) {
 
 // Config returns a configuration document by its digest; [ErrNotFound] where there is none.
 func (s *Service) Config(ctx context.Context, digest string) (project.Config, error) {
-	var all []store.JSON[project.Config]
+	var all []string
 	if err := s.o.DB.NewSelect().Table("ship_configs").Column("document").Where("digest = ?", digest).Scan(ctx, &all); err != nil {
 		return project.Config{}, fmt.Errorf("read the configuration %s: %w", digest, err)
 	}
 	if len(all) == 0 {
 		return project.Config{}, fmt.Errorf("the configuration %s: %w", digest, ErrNotFound)
 	}
-	return all[0].V, nil
+	var c project.Config
+	if err := json.Unmarshal([]byte(all[0]), &c); err != nil {
+		return project.Config{}, fmt.Errorf("read the configuration %s: %w", digest, err)
+	}
+	return c, nil
 }
 
 // Errors that callers decide by. Each comes with what it is about, and with what to do where there is something.

@@ -27,18 +27,21 @@ var (
 	cy  = By{Actor: "account:cy", Name: "Cy", Account: "cy"}
 )
 
-// clock is a time that tests move.
+// clock is a time that tests move, and that passes by itself as well: what is tried again later is tried again.
 type clock struct {
-	mu  sync.Mutex
-	now time.Time
+	mu    sync.Mutex
+	now   time.Time
+	began time.Time
 }
 
-func newClock() *clock { return &clock{now: time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)} } // a Monday
+func newClock() *clock { // on a Monday
+	return &clock{now: time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC), began: time.Now()}
+}
 
 func (c *clock) time() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.now
+	return c.now.Add(time.Since(c.began))
 }
 
 func (c *clock) pass(d time.Duration) {
@@ -86,7 +89,9 @@ func (h *hosts) Observe(_ context.Context, r release.Record) (map[string]release
 	for region, d := range h.desired[r.Place] {
 		o := release.Observed{At: h.clock.time(), Healthy: map[release.Candidate]int{}, Running: map[release.Candidate]int{}, Failed: map[release.Candidate]string{},
 			Weights: map[release.Candidate]int{}, Requests: map[release.Candidate]int64{}}
-		for _, g := range []release.Group{d.Old, d.New} {
+		old := d.Old
+		old.Instances += d.Baseline
+		for _, g := range []release.Group{old, d.New} {
 			if g.Candidate.IsZero() || g.Instances == 0 {
 				continue
 			}
@@ -308,7 +313,7 @@ func newRoom(t testing.TB, db *store.DB, from *room) *room {
 		t.Cleanup(func() { blobs.Close() })
 		r.blobs = blobs
 	}
-	e, err := engine.New(ctx, db, engine.Options{TTL: 400 * time.Millisecond, Poll: 5 * time.Millisecond})
+	e, err := engine.New(ctx, db, engine.Options{TTL: 400 * time.Millisecond, Poll: 5 * time.Millisecond, Now: r.clock.time})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +349,7 @@ func (r *room) until(id, what string, ok func(Release) bool) Release {
 	r.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for late := time.After(2 * time.Minute); ; {
+	for late := time.After(lateness); ; {
 		got, err := r.Release(context.Background(), id)
 		if err != nil {
 			r.t.Fatal(err)
@@ -368,7 +373,7 @@ func (r *room) status(id string, want Status) Release {
 // settled waits until nothing of a release is watched any more.
 func (r *room) settled(id string) Release {
 	r.t.Helper()
-	return r.until(id, "rest", func(got Release) bool {
+	r.until(id, "rest", func(Release) bool {
 		n, _ := number(id)
 		one, err := r.read(context.Background(), r.db, n)
 		if err != nil {
@@ -376,6 +381,11 @@ func (r *room) settled(id string) Release {
 		}
 		return one.settled
 	})
+	got, err := r.Release(context.Background(), id)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return got
 }
 
 func place(service, environment string) release.Place {
@@ -391,3 +401,6 @@ func artifact(t testing.TB, r Release, service string) string {
 	}
 	return c.Artifact
 }
+
+// lateness is when a test gives up to wait: long enough for a slow machine.
+const lateness = 2 * time.Minute
