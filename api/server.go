@@ -158,6 +158,7 @@ func (timeSchema) Schema(huma.Registry) *huma.Schema {
 
 func (s *Server) config() huma.Config {
 	c := huma.DefaultConfig("Gantry", s.o.Info.Version)
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.Info.Description = "The HTTP API of a Gantry server. Sign in by POST /api/v1/session and send X-CSRF-Token with changes, or send a token as \"Authorization: Bearer TOKEN\"."
 	c.DocsPath = "" // its page would load scripts from elsewhere
 	c.SchemasPath = ""
@@ -171,6 +172,25 @@ func (s *Server) config() huma.Config {
 	}
 	c.Components.Schemas.RegisterTypeAlias(reflect.TypeFor[store.Time](), reflect.TypeFor[timeSchema]())
 	return c
+}
+
+// roomsOfReleases are packages whose types' names go with the package's in the document: several rooms have a Status, a Service, an Info of their own.
+var roomsOfReleases = map[string]string{
+	"ship": "Release", "release": "Rollout", "release/judge": "Judge", "release/analysis": "Analysis", "fleet": "Fleet", "agent/process": "Process", "agent/link": "Agent",
+}
+
+// schemaName names a type in the document.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Array {
+		t = t.Elem()
+	}
+	name := huma.DefaultSchemaNamer(t, hint)
+	_, room, _ := strings.Cut(t.PkgPath(), "github.com/gantry-ops/gantry/")
+	prefix := roomsOfReleases[room]
+	if prefix == "" || t.Name() == "" || strings.HasPrefix(name, prefix) {
+		return name
+	}
+	return prefix + name
 }
 
 // outer is around everything: identity of the request, headers, log, panics, metrics.
