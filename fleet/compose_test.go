@@ -94,7 +94,7 @@ func TestGolden(t *testing.T) {
 
 // TestSpread holds the promises of spreading over random histories.
 func TestSpread(t *testing.T) {
-	for seed := range uint64(2000) {
+	for seed := range uint64(600) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		before := numbers{}
 		var agents []string
@@ -178,7 +178,7 @@ func checkSpread(t *testing.T, seed uint64, before, after numbers, shares []shar
 // TestWeigh: the shares of agents add up to what was asked for, as far as those that have the version can take it.
 func TestWeigh(t *testing.T) {
 	fresh, old := release.Candidate{Artifact: "sha256:b", Config: "1"}, release.Candidate{Artifact: "sha256:a", Config: "1"}
-	for seed := range uint64(5000) {
+	for seed := range uint64(3000) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		d := release.Desired{New: release.Group{Candidate: fresh}, Old: release.Group{Candidate: old}, Weight: []int{0, 1, 100, 500, 2500, 5000, 9999, release.Whole}[rng.IntN(8)]}
 		g := groupsOf(d)
@@ -227,7 +227,7 @@ func TestWeigh(t *testing.T) {
 
 // TestHistories: random placements, agents and changes leave hosts that a router takes, each thing once, and generations that only grow.
 func TestHistories(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { history(t, seed) })
 	}
 }
@@ -407,5 +407,20 @@ func TestAddresses(t *testing.T) {
 	a, err := h.Agent(t.Context(), "eu-1")
 	if err != nil || a.Problems["other/production/eu/all"] != want {
 		t.Errorf("%+v %v", a.Problems, err)
+	}
+}
+
+// TestCompany: the second version comes to where the first one is, also when an agent has joined since.
+func TestCompany(t *testing.T) {
+	agents := []string{"a", "b", "c", "d"}
+	for _, without := range agents {
+		had := slices.DeleteFunc(slices.Clone(agents), func(a string) bool { return a == without })
+		before := spread("x", numbers{}, []share{{"old", 3, had}})
+		after := spread("x", before, []share{{"new", 2, agents}, {"old", 3, agents}, {"old-baseline", 2, agents}})
+		for a, groups := range after {
+			if len(groups["new"]) > 0 && (len(groups["old"]) == 0 || len(groups["old-baseline"]) == 0) {
+				t.Errorf("%s has the new version by itself: %v", a, after)
+			}
+		}
 	}
 }

@@ -116,14 +116,18 @@ func (l *listeners) port(m *member, g groups, w arms, p *project.Port, open bool
 			}
 		}
 	default:
+		stable, base := g.old, g.baseline
+		if w.stand {
+			stable, base = base, stable // where the first version has no instance the next one stands in for it, and that shall not be the new one
+		}
 		if old {
-			s.Arms = append(s.Arms, route.Arm{Version: g.old})
+			s.Arms = append(s.Arms, route.Arm{Version: stable})
 		}
 		if fresh {
 			s.Arms = append(s.Arms, route.Arm{Version: g.fresh, Weight: w.fresh})
 		}
 		if old && d.Baseline > 0 {
-			s.Arms = append(s.Arms, route.Arm{Version: g.baseline, Weight: w.baseline})
+			s.Arms = append(s.Arms, route.Arm{Version: base, Weight: w.baseline})
 		}
 		l.choices(m, g, &s, fresh, old)
 	}

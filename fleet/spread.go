@@ -19,9 +19,9 @@ type share struct {
 type numbers map[string]map[string][]int
 
 // spread says which agent has which instances, of what it was before. No agent has more than one instance of a group above another; beyond that
-// nothing moves. What comes goes where there are fewest of its group, and what goes leaves where there are most, of its group and then of all; among
-// equals the agents are in an order of the place's own, so that the second version of a service comes to where the first one is, and different
-// services to different agents.
+// nothing moves. What comes goes where there are fewest of its group, rather to where another version is, so that the two can share the traffic there;
+// what goes leaves where there are most, of its group and then of all. Among equals the agents are in an order of the place's own, so that different
+// services come to different agents.
 func spread(at string, before numbers, shares []share) numbers {
 	after := numbers{}
 	total := map[string]int{}
@@ -47,7 +47,10 @@ func spread(at string, before numbers, shares []share) numbers {
 			}
 		}
 		slices.Sort(homeless)
-		fill(agents, have, used, homeless, total, s.count)
+		// The least are looked for from the front: agents that have another version are there.
+		company := slices.Clone(agents)
+		slices.SortStableFunc(company, func(a, b string) int { return alone(before[a], s.group) - alone(before[b], s.group) })
+		fill(company, have, used, homeless, total, s.count)
 		for _, a := range agents {
 			if len(have[a]) == 0 {
 				continue
@@ -60,6 +63,16 @@ func spread(at string, before numbers, shares []share) numbers {
 		}
 	}
 	return after
+}
+
+// alone is 0 for an agent that has another version, and else 1.
+func alone(has map[string][]int, group string) int {
+	for other, list := range has {
+		if other != group && len(list) > 0 {
+			return 0
+		}
+	}
+	return 1
 }
 
 // fill brings a group to its count, and makes it even.

@@ -31,8 +31,16 @@ import (
 
 // clock is a time that tests set.
 type clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu   sync.Mutex
+	at   time.Time
+	real bool
+}
+
+// run has the clock be the machine's from now on.
+func (c *clock) run() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.real = true
 }
 
 func newClock() *clock { return &clock{at: time.Date(2026, 11, 2, 9, 0, 0, 0, time.UTC)} }
@@ -40,6 +48,9 @@ func newClock() *clock { return &clock{at: time.Date(2026, 11, 2, 9, 0, 0, 0, ti
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.real {
+		return time.Now()
+	}
 	return c.at
 }
 

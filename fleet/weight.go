@@ -24,6 +24,8 @@ type arms struct {
 	fresh, baseline int
 	// serves is false for an agent that has no traffic to take; has says that it has an instance of the new version.
 	serves, has bool
+	// stand says that a baseline is all that there is of the old version.
+	stand bool
 }
 
 // weigh divides a region's share among its agents: those that have both versions get as much more of the new one as the others lack, so that the
@@ -75,6 +77,7 @@ func weigh(d release.Desired, g groups, parts []partRow, me string) arms {
 		default:
 			mine.fresh = portion(d.Weight, serving, only, both)
 		}
+		mine.stand = p.count(g.baseline) > 0 && p.count(g.old) == 0
 		if p.count(g.baseline) > 0 && p.count(g.old) > 0 {
 			mine.baseline = min(portion(d.Weight, serving, 0, bases), release.Whole-mine.fresh)
 		}
