@@ -105,21 +105,22 @@ type room struct {
 	targets *targets
 	judge   *judge
 	tasks   *tasks
+	gate    *gate
 	stop    func()
 }
 
 func newRoom(t testing.TB, db *store.DB, from *room) *room {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &room{db: db, targets: &targets{worlds: map[Place]*world{}, known: map[Place][2]int64{}}, judge: &judge{all: map[Candidate]Opinion{}}, tasks: &tasks{begun: map[string]int{}}}
+	r := &room{db: db, targets: &targets{worlds: map[Place]*world{}, known: map[Place][2]int64{}}, judge: &judge{all: map[Candidate]Opinion{}}, tasks: &tasks{begun: map[string]int{}}, gate: &gate{}}
 	if from != nil {
-		r.targets, r.judge, r.tasks = from.targets, from.judge, from.tasks
+		r.targets, r.judge, r.tasks, r.gate = from.targets, from.judge, from.tasks, from.gate
 	}
 	e, err := engine.New(ctx, db, engine.Options{TTL: 400 * time.Millisecond, Poll: 5 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Service, err = NewService(ctx, Options{DB: db, Engine: e, Target: r.targets, Judge: r.judge, Task: r.tasks, Poll: 2 * time.Millisecond}); err != nil {
+	if r.Service, err = NewService(ctx, Options{DB: db, Engine: e, Target: r.targets, Judge: r.judge, Task: r.tasks, Gate: r.gate, Poll: 2 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup

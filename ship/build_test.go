@@ -89,7 +89,7 @@ environments:
 		t.Errorf("an unknown service: %v", err)
 	}
 	var invalid *InvalidError
-	if _, err := start(Request{Ref: "one", Key: strings.Repeat("x", 300)}); !errors.As(err, &invalid) {
+	if _, err := start(Request{Ref: "one", Key: strings.Repeat("x", 500)}); !errors.As(err, &invalid) {
 		t.Errorf("a long key: %v", err)
 	}
 	if _, err := r.Start(t.Context(), By{}, Request{Project: "shop", Ref: "one"}); !errors.As(err, &invalid) {

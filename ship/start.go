@@ -39,11 +39,11 @@ type Request struct {
 	// Environments and Services restrict it; empty is all of gantry.yaml. Whatever their order here, the file's is kept.
 	Environments []string
 	Services     []string
-	// Key, where it is not empty, makes the same release of requests of a project that have the same one; at most 200 bytes.
+	// Key, where it is not empty, makes the same release of requests of a project that have the same one; at most 400 bytes.
 	Key string
 }
 
-const maxKey = 200
+const maxKey = 400
 
 // InvalidError is input that cannot be accepted, and where.
 type InvalidError struct {
