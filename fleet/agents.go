@@ -16,7 +16,7 @@ import (
 )
 
 // ErrNotFound: there is no such agent, or no such token.
-var ErrNotFound = errors.New("there is no such thing")
+var ErrNotFound = errors.New("there is no such agent or join token")
 
 // Agent is a host as it is known here.
 type Agent struct {

@@ -134,7 +134,7 @@ func (h *home) host(t *testing.T, base, name string, labels map[string]string) {
 		}
 	})
 	all.Go(func() {
-		tick := time.NewTicker(20 * time.Millisecond)
+		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for seq := int64(1); ; seq++ {
 			o := r.host.Observe()

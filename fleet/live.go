@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -82,6 +83,9 @@ type live struct {
 	// at is when the report came, by this server's clock; stored is when one was stored last, and mark what of it rollouts look at.
 	at, stored time.Time
 	mark       string
+	// polls are those that wait now; reports those since window.
+	polls, reports int
+	window         time.Time
 	// short says that instances were left out since secrets are missing, by the instance; asked is when they were looked for again.
 	short map[string]string
 	asked time.Time
@@ -104,6 +108,44 @@ func (s *Service) locked(name string) *live {
 		s.live[name] = l
 	}
 	return l
+}
+
+const (
+	// mostPolls is how many requests of an agent may wait at a time; one that was cut off may not have been noticed yet.
+	mostPolls = 8
+	// mostReports is how many reports an agent may make in a window: one a second, and those that cannot wait.
+	mostReports  = 300
+	reportWindow = 10 * time.Second
+)
+
+// poll counts a request that waits, until the returned function is called.
+func (s *Service) poll(name string) (end func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.locked(name)
+	if l.polls >= mostPolls {
+		return nil, problem(http.StatusTooManyRequests, "%d requests of this agent are waiting already", l.polls)
+	}
+	l.polls++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		l.polls--
+	}, nil
+}
+
+// mayReport counts a report.
+func (s *Service) mayReport(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, now := s.locked(name), s.o.Now()
+	if age := now.Sub(l.window); age >= reportWindow || age < 0 {
+		l.window, l.reports = now, 0
+	}
+	if l.reports++; l.reports > mostReports {
+		return problem(http.StatusTooManyRequests, "more than %d reports in %v", mostReports, reportWindow)
+	}
+	return nil
 }
 
 // wake tells those who wait for what an agent shall be.

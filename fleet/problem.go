@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
 // Problem is an answer that an agent may act by (RFC 9457).
@@ -44,8 +45,16 @@ func (s *Service) handle(h func(http.ResponseWriter, *http.Request) error) http.
 	}
 }
 
+// bodyWithin is how long the body of a request may take.
+const bodyWithin = 30 * time.Second
+
 // readJSON reads the body of a request, which is one document and no more.
 func readJSON(w http.ResponseWriter, r *http.Request, most int64, to any) error {
+	// Whoever sends a body slowly holds a connection for that long at most.
+	c := http.NewResponseController(w)
+	if c.SetReadDeadline(time.Now().Add(bodyWithin)) == nil {
+		defer func() { _ = c.SetReadDeadline(time.Time{}) }() // the connection may be used again
+	}
 	body := http.MaxBytesReader(w, r.Body, most)
 	dec := json.NewDecoder(body)
 	if err := dec.Decode(to); err != nil {

@@ -611,3 +611,44 @@ func TestNotTLS(t *testing.T) {
 		}
 	}
 }
+
+// TestTooMuch: a host that was taken over cannot keep the server busy.
+func TestTooMuch(t *testing.T) {
+	h := open(t, storetest.Open(t))
+	p := h.peer(t, h.serve(t), "eu-1")
+	if status, why := p.join(token(t, h, TokenRequest{}).Token); status != http.StatusOK {
+		t.Fatal(why)
+	}
+	report := link.Report{Boot: "b1"}
+	for range mostReports {
+		report.Seq++
+		if status, why := p.post(link.PathReport, report, nil); status != http.StatusNoContent {
+			t.Fatalf("%d %s", status, why)
+		}
+	}
+	report.Seq++
+	if status, _ := p.post(link.PathReport, report, nil); status != http.StatusTooManyRequests {
+		t.Errorf("%d", status)
+	}
+	h.clock.pass(reportWindow)
+	if status, why := p.post(link.PathReport, report, nil); status != http.StatusNoContent {
+		t.Errorf("%d %s", status, why)
+	}
+	var ends []func()
+	for range mostPolls {
+		end, err := h.poll("eu-1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ends = append(ends, end)
+	}
+	if _, status, _ := p.desired(0, 1); status != http.StatusTooManyRequests {
+		t.Errorf("%d", status)
+	}
+	for _, end := range ends {
+		end()
+	}
+	if _, status, _ := p.desired(0, 0); status != http.StatusNoContent {
+		t.Errorf("%d", status)
+	}
+}

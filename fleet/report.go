@@ -25,6 +25,9 @@ func (s *Service) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayReport(row.Name); err != nil {
+		return err
+	}
 	var said link.Report
 	if err := readJSON(w, r, mostReport, &said); err != nil {
 		return err

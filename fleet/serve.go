@@ -38,6 +38,11 @@ func (s *Service) desired(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	done, err := s.poll(row.Name)
+	if err != nil {
+		return err
+	}
+	defer done()
 	query := r.URL.Query()
 	has, err := whole(query.Get("generation"), mostNumber)
 	if err != nil {
