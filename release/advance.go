@@ -130,7 +130,7 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 		}
 		for _, region := range r.current() {
 			if in.Regions[region].Weights[r.New] != step.Weight {
-				return r.deadline(now, in, "the traffic of "+region+" does not move")
+				return r.deadline(now, in, "the traffic of "+region+" moves to "+share(step.Weight), "the traffic of "+region+" does not move")
 			}
 		}
 		return r.hold(now, in, step)
@@ -220,19 +220,21 @@ func (r *Rollout) start() time.Duration {
 	return defaultStart
 }
 
-// deadline waits until a phase has taken as long as instances may take to start, and goes back then.
-func (r *Rollout) deadline(now time.Time, in Input, what string) time.Time {
+// deadline waits until a phase has taken as long as instances may take to start, and goes back then. what
+// is waited for, stuck what it is called when the time for it is over.
+func (r *Rollout) deadline(now time.Time, in Input, what, stuck string) time.Time {
 	r.Reason = what
 	for _, region := range r.current() {
 		if o := in.Regions[region]; !seen(now, o) {
-			r.Reason = what + "; nothing is heard of " + region
+			silent := "; nothing is heard of " + region
+			r.Reason, stuck = what+silent, stuck+silent
 		}
 	}
 	end := r.Since.Add(r.start())
 	if now.Before(end) {
 		return end
 	}
-	return r.back(now, "%s after %v", r.Reason, r.start())
+	return r.back(now, "%s after %v", stuck, r.start())
 }
 
 func (r *Rollout) placing(now time.Time, in Input, step Step) time.Time {
@@ -245,7 +247,7 @@ func (r *Rollout) placing(now time.Time, in Input, step Step) time.Time {
 		ready = ready && seen(now, o) && o.Healthy[r.New] >= step.New && (r.Old.IsZero() || o.Healthy[r.Old] >= min(1, step.Old)+step.Baseline)
 	}
 	if !ready {
-		return r.deadline(now, in, "instances are not healthy yet")
+		return r.deadline(now, in, "instances start", "instances are not healthy yet")
 	}
 	if r.Paused {
 		r.Reason = "paused"
