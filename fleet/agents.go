@@ -83,7 +83,7 @@ func (s *Service) agents(ctx context.Context, which func(*bun.SelectQuery) *bun.
 		}
 		s.mu.Lock()
 		if l := s.live[r.Name]; l != nil {
-			maps.Copy(a.Problems, l.short)
+			maps.Copy(a.Problems, l.missing)
 		}
 		s.mu.Unlock()
 		if a.Instances == nil {

@@ -86,9 +86,10 @@ type live struct {
 	// polls are those that wait now; reports those since window.
 	polls, reports int
 	window         time.Time
-	// short says that instances were left out since secrets are missing, by the instance; asked is when they were looked for again.
-	short map[string]string
-	asked time.Time
+	// missing says which secrets instances and tasks lack, by their IDs; short are those of them that are held back for it, and asked is when that was
+	// looked at. They are replaced, never changed.
+	missing, short map[string]string
+	asked          time.Time
 	// news is closed when the agent shall be something else.
 	news    chan struct{}
 	tunnels tunnels

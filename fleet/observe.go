@@ -204,15 +204,9 @@ func (s *Service) region(ctx context.Context, m *member) (release.Observed, erro
 		if why := v.kept.Observed.Problems["routes"]; why != "" && !v.applied && s.o.Now().Sub(v.kept.Troubles["routes"]) >= patience {
 			fail(fresh, part.Agent+" cannot route as it shall: "+why)
 		}
-		s.mu.Lock()
-		if l := s.live[part.Agent]; l != nil {
-			for id, why := range l.short {
-				if strings.HasPrefix(id, m.Service+"-"+g.fresh+"-") && g.fresh != "" {
-					fail(fresh, why)
-				}
-			}
+		for _, n := range part.Numbers.V[g.fresh] {
+			fail(fresh, s.lacks(part.Agent, instanceID(m.place, g.fresh, n)))
 		}
-		s.mu.Unlock()
 	}
 	if fresh.IsZero() && old.IsZero() {
 		return o, nil

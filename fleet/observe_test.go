@@ -216,6 +216,12 @@ func TestMissingSecret(t *testing.T) {
 	if n := len(h.hosts["eu-1"].has.Instances); n != 4 {
 		t.Errorf("%d instances", n)
 	}
+	if o := h.look(t, r); o.Failed[a] != "" {
+		t.Errorf("%q", o.Failed[a])
+	}
+	if agents, err := h.Agents(t.Context()); err != nil || len(agents[0].Problems) != 4 {
+		t.Errorf("nobody is told: %+v %v", agents, err)
+	}
 }
 
 // TestDroppedRegion: a region that the new configuration does not have is given up when the old version is.

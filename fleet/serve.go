@@ -139,16 +139,24 @@ func (s *Service) fill(ctx context.Context, row *agentRow) (agent.Desired, error
 	for i := range d.Instances {
 		d.Instances[i].Secrets = values[d.Instances[i].Spec.ID]
 	}
-	d.Instances = slices.DeleteFunc(d.Instances, func(i agent.Instance) bool { return missing[i.Spec.ID] != "" && !runs[i.Spec.ID] })
+	short := map[string]string{}
+	held := func(id string) bool {
+		if missing[id] == "" || runs[id] {
+			return false
+		}
+		short[id] = missing[id]
+		return true
+	}
+	d.Instances = slices.DeleteFunc(d.Instances, func(i agent.Instance) bool { return held(i.Spec.ID) })
 	for i := range d.Tasks {
 		if in := d.Tasks[i].Instance; in != nil {
 			in.Secrets = values[d.Tasks[i].ID]
 		}
 	}
-	d.Tasks = slices.DeleteFunc(d.Tasks, func(t agent.Task) bool { return missing[t.ID] != "" })
+	d.Tasks = slices.DeleteFunc(d.Tasks, func(t agent.Task) bool { return held(t.ID) })
 	s.mu.Lock()
 	l := s.locked(row.Name)
-	l.short, l.asked = missing, s.o.Now()
+	l.short, l.missing, l.asked = short, missing, s.o.Now()
 	s.mu.Unlock()
 	return d, nil
 }
@@ -193,6 +201,16 @@ func (s *Service) secrets(ctx context.Context, names map[string]secretNames) (va
 	return values, missing, nil
 }
 
+// lacks says which secret an instance or a task is held back for; empty is none that this server knows of.
+func (s *Service) lacks(agent, id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l := s.live[agent]; l != nil {
+		return l.short[id]
+	}
+	return ""
+}
+
 // askAgain looks whether secrets that were missing have come, and then has the host ask anew.
 func (s *Service) askAgain(ctx context.Context, row *agentRow) error {
 	s.mu.Lock()
@@ -202,7 +220,7 @@ func (s *Service) askAgain(ctx context.Context, row *agentRow) error {
 	if due {
 		l.asked = now
 	}
-	before := len(l.short)
+	short := l.short
 	s.mu.Unlock()
 	if !due {
 		return nil
@@ -215,7 +233,7 @@ func (s *Service) askAgain(ctx context.Context, row *agentRow) error {
 	if err != nil {
 		return err
 	}
-	if len(missing) < before {
+	if slices.ContainsFunc(slices.Collect(maps.Keys(short)), func(id string) bool { return missing[id] == "" }) {
 		if err := s.overtake(ctx, row.Name, full.Generation); err != nil {
 			return err
 		}

@@ -271,7 +271,9 @@ func (s *Service) overdue(ctx context.Context, row *taskRow) (*taskRow, error) {
 		since = at
 	}
 	var why string
-	switch {
+	switch lacks := s.lacks(row.Agent, row.ID); {
+	case lacks != "" && now.Sub(row.CreatedAt.Time) > patience:
+		why = lacks
 	case now.Sub(since) > timeout && now.Sub(since) > silent:
 		why = fmt.Sprintf("nothing is heard of the agent %s for longer than the %v that it may take; whether it was done is not known", row.Agent, timeout)
 	case now.Sub(row.CreatedAt.Time) > timeout+taskGrace:

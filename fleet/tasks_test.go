@@ -144,9 +144,20 @@ func TestTaskWithoutAnEnd(t *testing.T) {
 	if o := h.run(t, r, release.TaskExpand); !o.Done || !strings.Contains(o.Failure, "nothing is heard of the agent") {
 		t.Errorf("%+v", o)
 	}
+	// One whose secret is not there.
+	r.ID = 4
+	h.both(t, r, desiredOf(r.State.New, release.Candidate{}, 0, 0, 0))
+	delete(h.shelf.secrets, "KEY")
+	h.run(t, r, release.TaskExpand)
+	h.sync(t)
+	h.clock.pass(patience + time.Second)
+	h.sync(t)
+	if o := h.run(t, r, release.TaskExpand); !o.Done || !strings.Contains(o.Failure, "the secret KEY of bank is not there") {
+		t.Errorf("%+v", o)
+	}
+	h.shelf.secrets["KEY"] = "hidden"
 	// One that is there, and says nothing of it.
-	r.ID = 2
-	r.Version++
+	r.ID = 5
 	h.both(t, r, desiredOf(r.State.New, release.Candidate{}, 0, 0, 0))
 	h.run(t, r, release.TaskExpand)
 	for range 13 {
@@ -157,7 +168,7 @@ func TestTaskWithoutAnEnd(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 	// One that is removed.
-	r.ID = 3
+	r.ID = 6
 	h.both(t, r, desiredOf(r.State.New, release.Candidate{}, 0, 0, 0))
 	h.run(t, r, release.TaskExpand)
 	for _, name := range []string{"eu-1", "eu-2"} {
