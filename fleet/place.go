@@ -16,6 +16,9 @@ import (
 	"github.com/gantry-ops/gantry/store"
 )
 
+// errOvertaken: a newer rollout has said something else meanwhile.
+var errOvertaken = errors.New("a newer rollout was faster")
+
 // place spreads a placement over its region's agents, and stores it. It returns the agents that have, or had, a part in it.
 func (s *Service) place(ctx context.Context, tx *store.Tx, row *placementRow) ([]string, error) {
 	parts, err := partsOf(ctx, tx, []place{row.place})
@@ -76,10 +79,14 @@ func (s *Service) place(ctx context.Context, tx *store.Tx, row *placementRow) ([
 			return nil, fmt.Errorf("store the part of %s in %s: %w", name, row.instances(), err)
 		}
 	}
-	_, err = tx.NewInsert().Model(row).On("CONFLICT (project, environment, service, region) DO UPDATE").
-		Set("wave = EXCLUDED.wave, rollout = EXCLUDED.rollout, version = EXCLUDED.version, desired = EXCLUDED.desired, reverting = EXCLUDED.reverting, problem = EXCLUDED.problem, since = EXCLUDED.since, changed_at = EXCLUDED.changed_at").Exec(ctx)
+	res, err := tx.NewInsert().Model(row).On("CONFLICT (project, environment, service, region) DO UPDATE").
+		Set("wave = EXCLUDED.wave, rollout = EXCLUDED.rollout, version = EXCLUDED.version, desired = EXCLUDED.desired, reverting = EXCLUDED.reverting, problem = EXCLUDED.problem, since = EXCLUDED.since, changed_at = EXCLUDED.changed_at").
+		Where("?TableAlias.rollout < EXCLUDED.rollout OR ?TableAlias.rollout = EXCLUDED.rollout AND ?TableAlias.version <= EXCLUDED.version").Exec(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("store the placement %s: %w", row.instances(), err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return nil, errors.Join(errOvertaken, err) // by who has made the row meanwhile, where there was none to lock
 	}
 	return touched, nil
 }

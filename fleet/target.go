@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -29,6 +30,9 @@ func (s *Service) Apply(ctx context.Context, r release.Record, desired map[strin
 		return nil
 	}
 	err := s.o.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error { return s.apply(ctx, tx, r, desired) })
+	if errors.Is(err, errOvertaken) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("store what %s shall be: %w", r.Place, err)
 	}

@@ -1,7 +1,10 @@
 package fleet
 
 import (
+	"context"
+	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -171,4 +174,66 @@ func TestFailures(t *testing.T) {
 	if o := h.look(t, r); !strings.Contains(o.Failed[b], "code 3 at once") {
 		t.Errorf("%q", o.Failed[b])
 	}
+}
+
+// TestAtOnce: servers that store different things for the same hosts at the same time lose nothing of each other's.
+func TestAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		h := open(t, db)
+		h.joinHost(t, "eu-1", map[string]string{"region": "eu"})
+		h.joinHost(t, "eu-2", map[string]string{"region": "eu"})
+		other := openAt(t, storetest.Again(t, db), h.clock, t.TempDir())
+		other.shelf = h.shelf
+		other.o.Configs = h.shelf
+		const rounds = 6
+		var all sync.WaitGroup
+		wanted := map[place]release.Desired{}
+		for i, name := range []string{"shop", "bank", "desk", "mill"} {
+			server := []*home{h, other}[i%2]
+			at := release.Place{Project: name, Service: "web", Environment: "production"}
+			c := h.shelf.put(t, name, many, "production", "web", 1)
+			wanted[place{name, "production", "eu", "web"}] = desiredOf(c, release.Candidate{}, rounds, 0, release.Whole)
+			all.Go(func() {
+				for n := 1; n <= rounds; n++ {
+					r := record(int64(i+1), int64(n), at, c, release.Candidate{}, [][]string{{"eu"}})
+					if err := server.Apply(t.Context(), r, map[string]release.Desired{"eu": desiredOf(c, release.Candidate{}, n, 0, release.Whole)}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		h.sync(t)
+		checkHosts(t, h, wanted)
+		for _, one := range h.hosts {
+			if len(one.has.Instances) != 4*rounds/2 {
+				t.Errorf("%s has %d instances", one.name, len(one.has.Instances))
+			}
+		}
+	})
+}
+
+// TestOvertaken: an older word that is stored later, where there was nothing to lock, changes nothing.
+func TestOvertaken(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		h := open(t, db)
+		h.joinHost(t, "eu-1", map[string]string{"zone": "a"})
+		a := h.shelf.put(t, "shop", shop, "production", "web", 1)
+		h.apply(t, record(3, 2, shopWeb, a, release.Candidate{}, one), desiredOf(a, release.Candidate{}, 4, 0, release.Whole))
+		for _, late := range []placementRow{{Rollout: 3, Version: 1}, {Rollout: 2, Version: 9}} {
+			late.place = place{"shop", "production", "default", "web"}
+			late.Desired = store.AsJSON(desiredOf(a, release.Candidate{}, 1, 0, release.Whole))
+			err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
+				_, err := h.place(ctx, tx, &late)
+				return err
+			})
+			if !errors.Is(err, errOvertaken) {
+				t.Errorf("%v", err)
+			}
+		}
+		h.sync(t)
+		if n := len(h.hosts["eu-1"].has.Instances); n != 4 {
+			t.Errorf("%d instances", n)
+		}
+	})
 }
