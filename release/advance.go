@@ -69,19 +69,19 @@ func (r *Rollout) back(now time.Time, format string, a ...any) time.Time {
 
 // makeRoom lowers the share on the way back as old instances become healthy, in all regions alike.
 func (r *Rollout) makeRoom(now time.Time, in Input) {
-	n := r.Strategy.Instances
-	least := n
+	least := 0 // the share that the old instances of some region cannot take
 	for wave, regions := range r.Waves {
 		for _, region := range regions {
 			if o := in.Regions[region]; wave <= r.Wave && seen(now, o) {
-				least = min(least, o.Healthy[r.Old])
+				n := r.Strategy.In(region)
+				least = max(least, (n-min(o.Healthy[r.Old], n))*Whole/n)
 				if o.Healthy[r.New] == 0 {
 					r.Back = 0 // there is nobody to spare them
 				}
 			}
 		}
 	}
-	r.Back = min(r.Back, (n-max(least, 0))*Whole/n)
+	r.Back = min(r.Back, least)
 }
 
 func (r *Rollout) advance(now time.Time, in Input) time.Time {
@@ -244,7 +244,8 @@ func (r *Rollout) placing(now time.Time, in Input, step Step) time.Time {
 		if why := o.Failed[r.New]; why != "" {
 			return r.back(now, "in %s the new version does not start: %s", region, why)
 		}
-		ready = ready && seen(now, o) && o.Healthy[r.New] >= step.New && (r.Old.IsZero() || o.Healthy[r.Old] >= min(1, step.Old)+step.Baseline)
+		st := r.Strategy.step(step, region)
+		ready = ready && seen(now, o) && o.Healthy[r.New] >= st.New && (r.Old.IsZero() || o.Healthy[r.Old] >= min(1, st.Old)+st.Baseline)
 	}
 	if !ready {
 		return r.deadline(now, in, "instances start", "instances are not healthy yet")

@@ -18,7 +18,10 @@ var strategies = map[string]Strategy{
 	"blue-green": {Kind: BlueGreen, Instances: 2, Smoke: true, Hold: time.Minute, Analyse: true, Warm: 5 * time.Minute},
 	"canary": {Kind: Canary, Instances: 4, Baseline: true, Analyse: true, Extend: 2, Soak: 2 * time.Minute, Warm: time.Minute, Steps: []CanaryStep{
 		{Weight: 500, For: time.Minute}, {Weight: 2500, Requests: 5000}, {Weight: 5000, For: 30 * time.Second, Manual: true}}},
-	"canary that goes back in doubt": {Kind: Canary, Instances: 1, Analyse: true, Undecided: GoBack, Smoke: true, Steps: []CanaryStep{{Weight: 1000, For: 30 * time.Second, Requests: 100}}},
+	"canary with regions of their own": {Kind: Canary, Instances: 3, Regions: map[string]int{"west": 1, "north": 7}, Baseline: true, Analyse: true, Soak: time.Minute, Warm: time.Minute, Steps: []CanaryStep{
+		{Weight: 500, For: time.Minute}, {Weight: 4000, For: time.Minute}}},
+	"rolling with regions of their own": {Kind: Rolling, Instances: 5, Regions: map[string]int{"east": 2, "north": 8}, Batch: 2, Hold: 20 * time.Second, Analyse: true, Warm: time.Minute},
+	"canary that goes back in doubt":    {Kind: Canary, Instances: 1, Analyse: true, Undecided: GoBack, Smoke: true, Steps: []CanaryStep{{Weight: 1000, For: 30 * time.Second, Requests: 100}}},
 }
 
 var waves = [][]string{{"east"}, {"west", "north"}}
@@ -235,7 +238,7 @@ func transition(now time.Time, r, next Rollout, in Input) error {
 				return fmt.Errorf("in %s more of the traffic is asked for in %s after %s while a gate is closed", region, next.Phase, r.Phase)
 			case d.Weight > was[region].Weight && !(next.Phase == Routing && r.Phase != Routing && seen(now, o) && o.Healthy[r.New] > 0 || r.Phase == Checking):
 				return fmt.Errorf("in %s more of the traffic is asked for in %s after %s, with %d healthy instances", region, next.Phase, r.Phase, o.Healthy[r.New])
-			case next.Strategy.Kind != Rolling && !next.Old.IsZero() && d.Old.Instances < next.Strategy.Instances && next.Phase != Retiring && next.Phase != Succeeded:
+			case next.Strategy.Kind != Rolling && !next.Old.IsZero() && d.Old.Instances < next.Strategy.In(region) && next.Phase != Retiring && next.Phase != Succeeded:
 				return fmt.Errorf("in %s only %d old instances are left in %s", region, d.Old.Instances, next.Phase)
 			case d.Old.Instances < was[region].Old.Instances && next.Phase != Holding && next.Phase != Retiring && next.Phase != Soaking && next.Phase != Succeeded:
 				return fmt.Errorf("in %s old instances are ended in %s", region, next.Phase)
@@ -457,6 +460,7 @@ func TestPlan(t *testing.T) {
 		return strings.Join(all, " ")
 	}
 	for name, want := range map[string]string{
+		"canary with regions of their own": "1+4@500 2+5@4000 3+0@10000", "rolling with regions of their own": "2+3@4000 4+1@8000 5+0@10000",
 		"rolling": "2+3@4000 4+1@8000 5+0@10000", "blue-green": "2+0@10000", "canary": "1+5@500 1+5@2500 2+6@5000 4+0@10000",
 	} {
 		if got := show(strategies[name], true); got != want {
@@ -473,6 +477,7 @@ func TestPlan(t *testing.T) {
 func TestCheck(t *testing.T) {
 	for want, s := range map[string]Strategy{
 		"an instance at least":  {Kind: BlueGreen},
+		"at least in east":      {Kind: BlueGreen, Instances: 1, Regions: map[string]int{"east": 0}},
 		"is none of":            {Instances: 1},
 		"at least one instance": {Kind: Rolling, Instances: 1},
 		"has a step":            {Kind: Canary, Instances: 1},

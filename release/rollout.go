@@ -158,19 +158,22 @@ func (r Rollout) Desired() map[string]Desired {
 	all := map[string]Desired{}
 	for wave, regions := range r.Waves {
 		for _, region := range regions {
-			all[region] = r.desired(wave)
+			all[region] = r.desired(wave, region)
 		}
 	}
 	return all
 }
 
-func (r Rollout) desired(wave int) Desired {
-	n := r.Strategy.Instances
+func (r Rollout) desired(wave int, region string) Desired {
+	n := r.Strategy.In(region)
 	make := func(s Step, weight int) Desired {
 		return Desired{New: Group{r.New, s.New}, Old: Group{r.Old, s.Old}, Baseline: s.Baseline, Weight: weight}
 	}
 	before := Step{Old: n}
 	steps := r.steps()
+	for i := range steps {
+		steps[i] = r.Strategy.step(steps[i], region)
+	}
 	after := steps[len(steps)-1]
 	if r.Old.IsZero() {
 		before.Old = 0

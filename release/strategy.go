@@ -3,6 +3,8 @@ package release
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -24,8 +26,9 @@ const (
 // Strategy says how a version is replaced in a region.
 type Strategy struct {
 	Kind Kind `json:"kind"`
-	// Instances is how many of them there are in each region, at least 1.
-	Instances int `json:"instances"`
+	// Instances is how many of them there are in each region, at least 1. Regions are those that have another number.
+	Instances int            `json:"instances"`
+	Regions   map[string]int `json:"regions,omitempty"`
 	// Batch is how many instances a rolling step replaces, at least 1.
 	Batch int `json:"batch,omitempty"`
 	// Steps are a canary's, with weights that grow; the last one is followed by all of the traffic.
@@ -80,6 +83,11 @@ func (s Strategy) Check() error {
 	bad := func(format string, a ...any) { errs = append(errs, fmt.Errorf(format, a...)) }
 	if s.Instances < 1 {
 		bad("there has to be an instance at least")
+	}
+	for _, region := range slices.Sorted(maps.Keys(s.Regions)) {
+		if s.Regions[region] < 1 {
+			bad("there has to be an instance at least in %s", region)
+		}
 	}
 	for name, d := range map[string]time.Duration{"hold": s.Hold, "start": s.Start, "soak": s.Soak, "warm": s.Warm} {
 		if d < 0 {
@@ -140,7 +148,23 @@ type Step struct {
 	Manual   bool          `json:"manual"`
 }
 
-// Plan lists the steps of a strategy. Without an earlier version there is nothing to share traffic with: all comes in one step.
+// In is how many instances there are in a region.
+func (s Strategy) In(region string) int {
+	if n, ok := s.Regions[region]; ok {
+		return n
+	}
+	return s.Instances
+}
+
+// step is a step as a region with its own number of instances has it: as large a part of them, and never less.
+func (s Strategy) step(st Step, region string) Step {
+	n := s.In(region)
+	part := func(count int) int { return (count*n + s.Instances - 1) / s.Instances }
+	st.New, st.Old, st.Baseline = part(st.New), part(st.Old), part(st.Baseline)
+	return st
+}
+
+// Plan lists the steps of a strategy, with the instances of a region that has the usual number of them. Without an earlier version there is nothing to share traffic with: all comes in one step.
 func (s Strategy) Plan(earlier bool) []Step {
 	n := s.Instances
 	whole := Step{New: n, Weight: Whole, Hold: s.Hold, Analyse: s.Analyse && s.Hold > 0}

@@ -40,7 +40,7 @@ func newWorld(seed uint64, r Rollout) *world {
 	for _, name := range r.Regions() {
 		g := &region{instances: map[Candidate][]int{}, weights: map[Candidate]int{}, requests: map[Candidate]int64{}}
 		if !r.Old.IsZero() {
-			g.instances[r.Old] = make([]int, r.Strategy.Instances)
+			g.instances[r.Old] = make([]int, r.Strategy.In(name))
 			g.weights[r.Old] = Whole
 		}
 		w.regions[name] = g
@@ -151,11 +151,11 @@ func (w *world) check(r Rollout) error {
 		n, o := g.healthy(r.New), g.healthy(r.Old)
 		switch r.Phase {
 		case Succeeded:
-			if n != r.Strategy.Instances || g.weights[r.New] != Whole || len(g.instances[r.Old]) != 0 {
+			if n != r.Strategy.In(name) || g.weights[r.New] != Whole || len(g.instances[r.Old]) != 0 {
 				return fmt.Errorf("%s succeeded with %d new instances, %d old ones, and %d of the traffic", name, n, len(g.instances[r.Old]), g.weights[r.New])
 			}
 		case RolledBack, Cancelled:
-			if len(g.instances[r.New]) != 0 || g.weights[r.New] != 0 || !r.Old.IsZero() && (o != r.Strategy.Instances || g.weights[r.Old] != Whole) {
+			if len(g.instances[r.New]) != 0 || g.weights[r.New] != 0 || !r.Old.IsZero() && (o != r.Strategy.In(name) || g.weights[r.Old] != Whole) {
 				return fmt.Errorf("%s ended as %s with %d new instances, %d old ones, and %d of the traffic", name, r.Phase, len(g.instances[r.New]), o, g.weights[r.New])
 			}
 		}

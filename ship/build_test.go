@@ -59,7 +59,7 @@ services:
   web: {command: [./web], strategy: rolling}
 environments:
   - name: production
-    regions: [east, {name: west, services: {web: {instances: 2}}}]
+    regions: [east, {name: west, services: {web: {strategy: {rolling: {batch: 2}}, instances: 2}}}]
 `
 	r.forge.commit(t, "regions", regions, nil)
 	r.forge.commit(t, "none", "", nil)
@@ -75,7 +75,7 @@ environments:
 	if _, err := start(Request{Ref: "bad"}); !errors.As(err, &file) || !errors.As(err, &diags) || !diags.Diagnostics.HasErrors() || len(file.Source["gantry.yaml"]) == 0 {
 		t.Errorf("a bad file: %v", err)
 	}
-	if _, err := start(Request{Ref: "regions"}); !errors.As(err, &file) || !strings.Contains(err.Error(), "gantry.yaml:3:3: error: web in production is to be released differently in the regions east and west (instances)") {
+	if _, err := start(Request{Ref: "regions"}); !errors.As(err, &file) || !strings.Contains(err.Error(), "gantry.yaml:3:3: error: web in production is to be released differently in the regions east and west (strategy)") {
 		t.Errorf("regions that differ: %v", err)
 	}
 	if _, err := start(Request{Ref: "none"}); !errors.Is(err, ErrNotFound) {

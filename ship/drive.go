@@ -14,8 +14,8 @@ import (
 	"github.com/gantry-ops/gantry/store"
 )
 
-// soon bounds how often a release looks again because of events, which tell of anything.
-const soon = 50 * time.Millisecond
+// soon bounds how often a release looks again because of events: they tell of anything that happens on the server.
+const soon = 200 * time.Millisecond
 
 // reconcile brings a release to its end, and then watches its rollouts until theirs.
 func (s *Service) reconcile(ctx context.Context, l *engine.Lease) (time.Duration, error) {

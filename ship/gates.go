@@ -61,7 +61,7 @@ func (s *Service) gates(ctx context.Context, r *record, e *planEnvironment) (*Ga
 		}
 	}
 	if until, why := e.Gates.Frozen(s.o.Now()); why != "" {
-		g.FrozenUntil, g.FrozenReason = store.At(until), why
+		g.FrozenUntil, g.FrozenReason = store.At(until.Truncate(time.Minute)), why // the end of one without an end moves with the clock
 		closed = append(closed, frozen(until, why))
 	}
 	return g, strings.Join(closed, "; "), nil

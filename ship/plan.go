@@ -160,7 +160,8 @@ func needs(p *project.Project, e *planEnvironment, name string) []string {
 	return found
 }
 
-// strategyOf says by which strategy a rollout places a configuration. A rollout has one strategy for all regions.
+// strategyOf says by which strategy a rollout places a configuration. A rollout has one strategy for all regions, with as many instances in each as
+// that shall have.
 func strategyOf(c project.Config, soak time.Duration) (release.Strategy, pipeline.Diagnostics) {
 	var diags pipeline.Diagnostics
 	first := c.Placements[0]
@@ -169,6 +170,15 @@ func strategyOf(c project.Config, soak time.Duration) (release.Strategy, pipelin
 	})
 	for _, p := range c.Placements[1:] {
 		other := strategy(p.Service, soak, func(string, ...any) {})
+		if other.Instances != s.Instances {
+			if s.Regions == nil {
+				s.Regions = map[string]int{}
+			}
+			s.Regions[p.Region] = other.Instances
+		}
+		if p.Service.Strategy.Batch == first.Service.Strategy.Batch {
+			other.Batch = s.Batch // what differs is the number of instances, of which each step replaces the same part
+		}
 		if what := difference(s, other); what != "" {
 			diags.Add(pipeline.Diagnostic{Severity: pipeline.Error, Pos: p.Service.Pos, Code: codeRollout,
 				Message: fmt.Sprintf("%s in %s is to be released differently in the regions %s and %s (%s), and a rollout has one way for all of them", c.Service, c.Environment, first.Region, p.Region, what),
@@ -185,7 +195,7 @@ func strategyOf(c project.Config, soak time.Duration) (release.Strategy, pipelin
 func difference(a, b release.Strategy) string {
 	of := func(s release.Strategy) map[string]string {
 		return map[string]string{
-			"strategy": fmt.Sprint(s.Kind, s.Batch, s.Steps, s.Hold, s.Smoke, s.Warm), "instances": fmt.Sprint(s.Instances), "health": fmt.Sprint(s.Start),
+			"strategy": fmt.Sprint(s.Kind, s.Batch, s.Steps, s.Hold, s.Smoke, s.Warm), "health": fmt.Sprint(s.Start),
 			"analysis": fmt.Sprint(s.Baseline, s.Analyse, s.Extend, s.Undecided),
 		}
 	}

@@ -94,7 +94,7 @@ func analysed(s *project.Service) bool {
 // quick is how an earlier candidate is brought back where it no longer runs: everywhere at once, beside what is there where there is room for both, and
 // without watching what has been watched before.
 func quick(s release.Strategy, waves [][]string) (release.Strategy, [][]string) {
-	out := release.Strategy{Kind: release.BlueGreen, Instances: s.Instances, Start: s.Start, Undecided: release.Wait}
+	out := release.Strategy{Kind: release.BlueGreen, Instances: s.Instances, Regions: s.Regions, Start: s.Start, Undecided: release.Wait}
 	if s.Kind == release.Rolling {
 		out.Kind, out.Batch = release.Rolling, s.Batch
 	}

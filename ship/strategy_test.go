@@ -66,7 +66,7 @@ services:
     strategy: {rolling: {batch: 25%}}
 environments:
   - name: production
-    regions: [[east, west], north]
+    regions: [[east, {name: west, services: {rolling: {instances: 3}}}], north]
     soak: 30m
     targets: [{region: east, agents: [east]}, {region: west, agents: [west]}, {region: north, agents: [north]}]
 `
@@ -99,8 +99,8 @@ func TestRefused(t *testing.T) {
 		"step 1 has 0.001 % of the traffic, and shares are counted in hundredths of a percent":    {"weight: 0.5", "weight: 0.001"},
 		"step 4 has all of the traffic, where it can be watched for a time, and wait neither for": {"{weight: 100, for: 10m}", "{weight: 100, requests: 10}"},
 		"above 50 and at most": {"{weight: 5, req", "{weight: 0.501, req"},
-		"released differently in the regions east and north (instances)": {"], north]", "], {name: north, services: {rolling: {instances: 5}}}]"},
-		"released differently in the regions east and north (strategy)":  {"], north]", "], {name: north, services: {blue: {strategy: rolling}}}]"},
+		"released differently in the regions east and north (health)":   {"], north]", "], {name: north, services: {rolling: {health: {command: [./check], deadline: 20m}}}}]"},
+		"released differently in the regions east and north (strategy)": {"], north]", "], {name: north, services: {blue: {strategy: rolling}}}]"},
 	} {
 		p := loaded(t, strings.Replace(ways, change[0], change[1], 1))
 		_, _, diags, err := planned(p, "shop", p.Environments, p.Services)

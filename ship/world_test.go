@@ -56,14 +56,14 @@ type hosts struct {
 	clock   *clock
 	desired map[release.Place]map[string]release.Desired
 	known   map[release.Place][2]int64
-	// bad are artifacts that never start; slow ones have no verdict, and so stay where they are watched.
-	bad, slow map[string]bool
+	// bad are artifacts that never start, stuck ones those that are still starting.
+	bad, stuck map[string]bool
 	// begun counts the rollouts that each place has seen of a candidate.
 	begun map[string]map[int64]bool
 }
 
 func newHosts(c *clock) *hosts {
-	return &hosts{clock: c, desired: map[release.Place]map[string]release.Desired{}, known: map[release.Place][2]int64{}, bad: map[string]bool{}, slow: map[string]bool{}, begun: map[string]map[int64]bool{}}
+	return &hosts{clock: c, desired: map[release.Place]map[string]release.Desired{}, known: map[release.Place][2]int64{}, bad: map[string]bool{}, stuck: map[string]bool{}, begun: map[string]map[int64]bool{}}
 }
 
 func (h *hosts) Apply(_ context.Context, r release.Record, d map[string]release.Desired) error {
@@ -100,7 +100,9 @@ func (h *hosts) Observe(_ context.Context, r release.Record) (map[string]release
 				o.Failed[g.Candidate] = "exits at once"
 				continue
 			}
-			o.Healthy[g.Candidate] = g.Instances
+			if !h.stuck[g.Candidate.Artifact] {
+				o.Healthy[g.Candidate] = g.Instances
+			}
 		}
 		o.Weights[d.New.Candidate] = d.Weight
 		if !d.Old.Candidate.IsZero() {
@@ -111,13 +113,8 @@ func (h *hosts) Observe(_ context.Context, r release.Record) (map[string]release
 	return all, nil
 }
 
-// Judge passes everything but what is slow.
-func (h *hosts) Judge(_ context.Context, r release.Record) (release.Opinion, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.slow[r.State.New.Artifact] {
-		return release.Opinion{}, nil
-	}
+// Judge passes everything.
+func (h *hosts) Judge(context.Context, release.Record) (release.Opinion, error) {
 	return release.Opinion{Verdict: analysis.Pass}, nil
 }
 
