@@ -53,12 +53,6 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// candidateOf is the digest that a service with a content is released as.
-func candidateOf(t testing.TB, service, content string) string {
-	t.Helper()
-	return digestOf(t, zipped(t, map[string]string{service: "#!/bin/sh\n" + content}))
-}
-
 // TestWarmReturns takes an environment back, and ends what is under way after it, when a version fails that was through and whose predecessor is kept.
 func TestWarmReturns(t *testing.T) {
 	r := newRoom(t, storetest.Open(t), nil)

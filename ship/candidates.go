@@ -14,6 +14,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/gantry-ops/gantry/ship/pack"
 	"github.com/gantry-ops/gantry/store"
 )
 
@@ -28,6 +29,9 @@ const (
 // keep makes an artifact a candidate that is kept as long as releases need it, however soon the run that made it is forgotten.
 func (s *Service) keep(ctx context.Context, r *record, service string, a Artifact) (Candidate, error) {
 	fail := func(err error) (Candidate, error) {
+		if errors.Is(err, pack.ErrRefused) {
+			err = fmt.Errorf("%w: %w", ErrRefused, err)
+		}
 		return Candidate{}, fmt.Errorf("keep the artifact %s of the run %s: %w", a.Name, a.Run, err)
 	}
 	spool, size, err := s.fetch(ctx, a)
@@ -46,12 +50,12 @@ func (s *Service) keep(ctx context.Context, r *record, service string, a Artifac
 	if _, err := spool.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
 		return fail(err)
 	}
-	if isZip(head) {
-		p, err := newPacker(spool, size)
+	if pack.IsZip(head) {
+		p, err := pack.Open(spool, size)
 		if err != nil {
 			return fail(err)
 		}
-		write = func(w io.Writer) error { return p.write(ctx, w) }
+		write = func(w io.Writer) error { return p.Write(ctx, w) }
 	}
 	sum := sha256.New()
 	n := &counter{w: sum}

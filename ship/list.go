@@ -89,7 +89,7 @@ func (s *Service) Releases(ctx context.Context, q Query) (Page, error) {
 	if q.After != "" {
 		n, err := strconv.ParseInt(q.After, 10, 64)
 		if err != nil {
-			return out, &InvalidError{"cursor", q.After, "is no place in this list"}
+			return out, &InvalidError{"after", q.After, "is no place in this list"}
 		}
 		sel = sel.Where("id < ?", n)
 	}

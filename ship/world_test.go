@@ -4,6 +4,8 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +20,7 @@ import (
 	"github.com/gantry-ops/gantry/project"
 	"github.com/gantry-ops/gantry/release"
 	"github.com/gantry-ops/gantry/release/analysis"
+	"github.com/gantry-ops/gantry/ship/pack"
 	"github.com/gantry-ops/gantry/store"
 )
 
@@ -401,3 +404,18 @@ func artifact(t testing.TB, r Release, service string) string {
 
 // lateness is when a test gives up to wait: long enough for a slow machine.
 const lateness = 2 * time.Minute
+
+// candidateOf is the digest that a service with a content is released as.
+func candidateOf(t testing.TB, service, content string) string {
+	t.Helper()
+	archive := zipped(t, map[string]string{service: "#!/bin/sh\n" + content})
+	p, err := pack.Open(bytes.NewReader(archive), int64(len(archive)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.New()
+	if err := p.Write(context.Background(), sum); err != nil {
+		t.Fatal(err)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}

@@ -1,4 +1,9 @@
-package ship
+// Package pack writes the files of a zip archive as a tar archive that depends on their names, contents and kinds alone: entries by name, no times, no
+// owners, and a file is executable where the archive says so or its first bytes do. So the same files are the same bytes, whenever and wherever they
+// were built.
+//
+// What no agent would take, and what is hostile, is refused with the entry. It writes no file and knows nothing of releases.
+package pack
 
 import (
 	"archive/tar"
@@ -35,20 +40,22 @@ type entry struct {
 	link   bool
 }
 
-// packer writes the files of a zip archive as a tar archive that depends on their names, contents and kinds alone: entries by name, no times, no owners.
-// So the same files are the same candidate, whenever and wherever they were built.
-type packer struct {
+// ErrRefused: the archive itself is at fault. The same one will be refused again.
+var ErrRefused = errors.New("the archive cannot be taken")
+
+// Archive is a zip archive whose directory was read.
+type Archive struct {
 	entries []entry
 	budget  int64
 }
 
-// isZip looks at the first bytes.
-func isZip(head []byte) bool {
+// IsZip looks at the first bytes, of which it needs 4.
+func IsZip(head []byte) bool {
 	return bytes.HasPrefix(head, []byte("PK\x03\x04")) || bytes.HasPrefix(head, []byte("PK\x05\x06"))
 }
 
-// newPacker reads an archive's directory. Errors that are [ErrRefused] are the archive's fault.
-func newPacker(r io.ReaderAt, size int64) (*packer, error) {
+// Open reads an archive's directory; size is that of the archive in bytes. Errors that are [ErrRefused] are the archive's fault, others the reader's.
+func Open(r io.ReaderAt, size int64) (*Archive, error) {
 	z, err := zip.NewReader(r, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
 		return nil, fmt.Errorf("%w: as a zip archive it is broken: %v", ErrRefused, err)
@@ -56,7 +63,7 @@ func newPacker(r io.ReaderAt, size int64) (*packer, error) {
 	if len(z.File) > maxEntries {
 		return nil, fmt.Errorf("%w: it has more than %d entries", ErrRefused, maxEntries)
 	}
-	p := &packer{budget: min(maxUnpacked, max(freeRatio, size*maxRatio))}
+	p := &Archive{budget: min(maxUnpacked, max(freeRatio, size*maxRatio))}
 	kinds := map[string]bool{} // whether a name is a folder
 	for _, f := range z.File {
 		e, err := newEntry(f)
@@ -122,8 +129,8 @@ func newEntry(f *zip.File) (entry, error) {
 	return e, nil
 }
 
-// write writes the archive. Each time it writes the same bytes.
-func (p *packer) write(ctx context.Context, w io.Writer) error {
+// Write writes the files as a tar archive. Each time it writes the same bytes.
+func (p *Archive) Write(ctx context.Context, w io.Writer) error {
 	t := tar.NewWriter(w)
 	left := p.budget
 	for _, e := range p.entries {

@@ -1,4 +1,4 @@
-package ship
+package pack
 
 import (
 	"archive/tar"
@@ -29,16 +29,16 @@ func digestOf(t testing.TB, archive []byte) string {
 }
 
 func packed(archive []byte) ([]byte, error) {
-	p, err := newPacker(bytes.NewReader(archive), int64(len(archive)))
+	p, err := Open(bytes.NewReader(archive), int64(len(archive)))
 	if err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
-	err = p.write(context.Background(), &b)
+	err = p.Write(context.Background(), &b)
 	return b.Bytes(), err
 }
 
-// file is an entry of an archive that a test makes.
+// zipEntry is an entry of an archive that a test makes.
 type zipEntry struct {
 	name, content string
 	mode          fs.FileMode
