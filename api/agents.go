@@ -8,10 +8,12 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/gantry-ops/gantry/agent/link"
+	"github.com/gantry-ops/gantry/agent/process"
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/fleet"
 )
@@ -54,7 +56,7 @@ func (s *Server) agents() {
 		func(ctx context.Context, in *OfAgent) (*none, error) {
 			return nil, s.o.Fleet.RemoveAgent(ctx, identity(ctx).Actor, in.Agent)
 		})
-	handle(s, operation{id: "read-instance-log", method: http.MethodGet, path: "/api/v1/agents/{agent}/instances/{instance}/logs", tag: tag, scope: onServer, action: auth.AgentRead, summary: "The last lines that an instance has written"},
+	handle(s, operation{id: "read-instance-log", method: http.MethodGet, path: "/api/v1/agents/{agent}/instances/{instance}/logs", tag: tag, scope: onServer, action: auth.AgentRead, slow: true, summary: "The last lines that an instance has written"},
 		func(ctx context.Context, in *struct {
 			OfAgent
 			Instance string `path:"instance" maxLength:"100"`
@@ -89,8 +91,12 @@ func (s *Server) agents() {
 
 // instanceLog asks the host for the lines through its tunnel.
 func (s *Server) instanceLog(ctx context.Context, agent, instance string, tail int) ([]instanceLog, error) {
-	if _, err := s.o.Fleet.Agent(ctx, agent); err != nil {
+	a, err := s.o.Fleet.Agent(ctx, agent)
+	if err != nil {
 		return nil, err
+	}
+	if !slices.ContainsFunc(a.Instances, func(i process.Status) bool { return i.ID == instance }) {
+		return nil, newProblem(http.StatusNotFound, "not-found", fmt.Sprintf("there is no instance %.80q on the agent %s", instance, agent))
 	}
 	if tail == 0 {
 		tail = agentLogLines

@@ -1,21 +1,33 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/gantry-ops/gantry/agent/link"
 	"github.com/gantry-ops/gantry/auth"
+	"github.com/gantry-ops/gantry/fleet"
+	"github.com/gantry-ops/gantry/release"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
+	"github.com/gantry-ops/gantry/ship"
 )
 
 var update = flag.Bool("update", false, "write the golden files and generated documentation")
@@ -92,7 +104,56 @@ func newShop(t testing.TB, change ...func(*Options)) *shop {
 		t.Fatal(err)
 	}
 	s.params["job"] = list[0].ID
+	s.releases()
 	return s
+}
+
+// releases begins a release of the shop, which waits for the approval of its second environment, and names what there is of it.
+func (s *shop) releases() {
+	s.t.Helper()
+	ctx := context.Background()
+	r, err := s.o.Ship.Start(ctx, ship.By{Actor: "account:cy", Name: "cy", Account: "cy"}, ship.Request{Project: "shop"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.params["release"], s.params["agent"], s.params["instance"], s.params["token"], s.params["judgement"] = r.ID, s.agent("eu"), "none", "none", "1"
+	until(s.t, "a rollout", func() bool {
+		all, err := s.o.Rollouts.List(ctx, release.Query{Project: "shop"})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if len(all) > 0 {
+			s.params["rollout"] = strconv.FormatInt(all[0].ID, 10)
+		}
+		return len(all) > 0
+	})
+}
+
+// agent has a host join, and returns its name.
+func (s *shop) agent(name string) string {
+	s.t.Helper()
+	token, err := s.o.Fleet.MakeToken(context.Background(), "account:ann", fleet.TokenRequest{Name: name})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	body, err := json.Marshal(link.Join{Token: token.Token, Name: name, PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.o.Fleet.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodPost, link.PathJoin, bytes.NewReader(body)))
+	if w.Code != http.StatusOK {
+		s.t.Fatalf("the agent %s does not join: %d %s", name, w.Code, w.Body)
+	}
+	return name
 }
 
 // call is an operation as the document describes it.

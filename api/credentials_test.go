@@ -103,7 +103,7 @@ func TestBadCredentials(t *testing.T) {
 func TestHidden(t *testing.T) {
 	s := newShop(t)
 	stranger := bearer(s.account("stranger", auth.Grant{Project: "other", Role: auth.Admin}))
-	none := map[string]string{"project": "shed", "run": "1", "job": "1.1.1", "approval": "1", "name": "ann", "id": "none", "runner": "none"}
+	none := map[string]string{"project": "shed", "run": "1", "job": "1.1.1", "approval": "1", "name": "ann", "id": "none", "runner": "none", "release": "999", "rollout": "999", "judgement": "999"}
 	for _, c := range s.calls() {
 		if c.scope < onProject {
 			continue
@@ -111,7 +111,7 @@ func TestHidden(t *testing.T) {
 		there := s.do(request{method: c.method, path: c.url(s.params), header: stranger})
 		missing := s.do(request{method: c.method, path: c.url(none), header: stranger})
 		a, b := there.String(), missing.String()
-		for _, name := range []string{"approval", "job", "run", "project"} {
+		for _, name := range []string{"approval", "job", "run", "project", "release", "rollout", "judgement"} {
 			a, b = strings.ReplaceAll(a, fmt.Sprintf("%q", s.params[name]), "ID"), strings.ReplaceAll(b, fmt.Sprintf("%q", none[name]), "ID")
 			a, b = strings.ReplaceAll(a, fmt.Sprintf(`\"%s\"`, s.params[name]), "ID"), strings.ReplaceAll(b, fmt.Sprintf(`\"%s\"`, none[name]), "ID")
 		}

@@ -149,7 +149,9 @@ func hostile(t testing.TB, db *store.DB) (w *world, worker string, targets []tar
 		waiting, err = w.runs.Approvals(ctx, runs.ApprovalQuery{})
 		return err == nil && len(waiting.Items) > 0
 	})
-	targets = w.targets(map[string]string{"project": "shop", "run": run.ID, "job": task.Job, "name": "bo", "approval": waiting.Items[0].ID})
+	known := map[string]string{"project": "shop", "run": run.ID, "job": task.Job, "name": "bo", "approval": waiting.Items[0].ID}
+	(&shop{world: w, params: known}).releases()
+	targets = w.targets(known)
 	for i := range targets {
 		if targets[i].query.Has("token") {
 			targets[i].query.Set("token", fmt.Sprint(task.Token))
@@ -161,7 +163,9 @@ func hostile(t testing.TB, db *store.DB) (w *world, worker string, targets []tar
 }
 
 // ends are the operations after which others would find nothing.
-var ends = map[string]int{"finish-job": 1, "decide-approval": 2, "cancel-run": 3}
+var ends = map[string]int{
+	"finish-job": 1, "decide-approval": 2, "cancel-run": 3, "reject-release": 4, "abort-release": 5, "rollback-release": 6, "delete-agent": 7, "delete-agent-token": 8,
+}
 
 func TestHostile(t *testing.T) { storetest.Each(t, tryAll) }
 

@@ -166,6 +166,7 @@ type world struct {
 	secrets *secret.Store
 	tree    *tree
 	blobs   *blob.Bucket
+	shipped *shipped
 	http    *httptest.Server
 	// log is what the server has logged from Warn on.
 	log *logs
@@ -229,6 +230,8 @@ func newServer(t testing.TB, db *store.DB, sh shared, change ...func(*Options)) 
 	w.runs, err = runs.New(ctx, runs.Options{DB: db, Engine: e, Blobs: w.blobs, Sources: w.tree, Formats: w.tree, Secrets: vault, Log: log})
 	must(err)
 	o.Runs = w.runs
+	w.shipped, err = openReleases(ctx, t, db, e, log, &o)
+	must(err)
 	for _, c := range change {
 		c(&o)
 	}
