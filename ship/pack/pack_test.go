@@ -106,9 +106,27 @@ func TestPack(t *testing.T) {
 	}
 }
 
+// claims is an archive that says of a file how large it is.
+func claims(t testing.TB, size uint64) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	w, err := z.CreateRaw(&zip.FileHeader{Name: "zeros", Method: zip.Deflate, CompressedSize64: 1, UncompressedSize64: size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // TestPackRefuses refuses what no agent would take, with the entry.
 func TestPackRefuses(t *testing.T) {
-	large := zipOf(t, zipEntry{"zeros", strings.Repeat("\x00", freeRatio+1), 0, time.Time{}})
+	large := claims(t, freeRatio+1)
 	broken := zipOf(t, zipEntry{"a", strings.Repeat("abc", 1000), 0, time.Time{}})
 	broken[60] ^= 0xff
 	for name, c := range map[string]struct {
