@@ -76,8 +76,8 @@ func (d Desired) check() error {
 
 // Labels of instances.
 const (
-	labelService = "service"
-	labelVersion = "version"
+	LabelService = "service"
+	LabelVersion = "version"
 	labelBundle  = "bundle"
 	labelDrain   = "drain"
 )
@@ -91,7 +91,7 @@ func (i Instance) spec(folder string) process.Spec {
 	if drain == 0 {
 		drain = defaultDrain
 	}
-	s.Labels = map[string]string{labelService: i.Service, labelVersion: i.Version, labelBundle: i.Bundle, labelDrain: drain.String()}
+	s.Labels = map[string]string{LabelService: i.Service, LabelVersion: i.Version, labelBundle: i.Bundle, labelDrain: drain.String()}
 	return s
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"maps"
 	"os"
@@ -413,6 +414,33 @@ func (h *Host) letGo(ctx context.Context, id string) {
 		h.problem(id, "")
 		h.poke()
 	})
+}
+
+// Logs are the lines that an instance has written, the oldest first. The error is that there is no such instance.
+func (h *Host) Logs(ctx context.Context, instance string, o process.LogOptions) (iter.Seq2[process.Line, error], error) {
+	i, err := h.supervisor.Get(instance)
+	if err != nil {
+		return nil, err
+	}
+	return i.Logs(ctx, o), nil
+}
+
+// Hosts are the names that the listeners with a certificate of this name have routes for, without those for all hosts.
+func (h *Host) Hosts(tls string) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	hosts := map[string]bool{}
+	for _, l := range h.desired.Listeners {
+		if l.TLS != tls {
+			continue
+		}
+		for _, r := range l.Routes {
+			if r.Host != "" {
+				hosts[r.Host] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(hosts))
 }
 
 // Sweep removes candidates that no instance has and that are not among those to keep.

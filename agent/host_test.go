@@ -266,7 +266,7 @@ func TestTable(t *testing.T) {
 		d.Instances = append(d.Instances, Instance{Service: "shop", Version: v, Spec: process.Spec{ID: v}})
 	}
 	status := func(v string, s process.State) process.Status {
-		return process.Status{ID: v, State: s, Ports: map[string]int{"http": 1}, Labels: map[string]string{labelService: "shop", labelVersion: v}}
+		return process.Status{ID: v, State: s, Ports: map[string]int{"http": 1}, Labels: map[string]string{LabelService: "shop", LabelVersion: v}}
 	}
 	for _, c := range []struct {
 		states [3]process.State

@@ -74,10 +74,10 @@ func arms(s Service, running []process.Status, wanted map[string]bool, ok func(p
 	all := map[string][]route.Endpoint{}
 	for _, st := range running {
 		port := st.Ports[s.Port]
-		if st.Labels[labelService] != cmp.Or(s.Of, s.Name) || !wanted[st.ID] || port == 0 || !ok(st) {
+		if st.Labels[LabelService] != cmp.Or(s.Of, s.Name) || !wanted[st.ID] || port == 0 || !ok(st) {
 			continue
 		}
-		v := st.Labels[labelVersion]
+		v := st.Labels[LabelVersion]
 		all[v] = append(all[v], route.Endpoint{ID: endpointID(st.ID, s.Port, port), Address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port))})
 	}
 	return all
