@@ -89,6 +89,9 @@ func (r *Rollout) advance(now time.Time, in Input) time.Time {
 	if steps := r.steps(); r.Step < len(steps) {
 		step = steps[r.Step]
 	}
+	if bad, why := r.early(in); bad && in.Early && r.Step > 0 && (r.Phase == Placing || r.Phase == Checking || r.Phase == Routing) {
+		return r.back(now, "%s", why) // it has the share of the step before, and its next instances may take minutes to start
+	}
 	switch r.Phase {
 	case Waiting:
 		if r.Paused {

@@ -238,7 +238,10 @@ func (s *Service) input(ctx context.Context, r Record) (in Input, err error) {
 		task(TaskSmoke+"-"+strconv.Itoa(r.State.Wave), &in.Smoke)
 	case Contracting:
 		task(TaskContract, &in.Contract)
-	case Holding, Soaking, Warm:
+	}
+	switch r.State.Phase {
+	case Placing, Checking, Routing, Holding, Soaking, Warm:
+		// Before the new version has traffic a judge learns what the old one is like; between two steps it goes on watching.
 		if s.o.Judge == nil {
 			break
 		}

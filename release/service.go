@@ -31,7 +31,8 @@ type Opinion struct {
 	Reason string
 }
 
-// Judge judges the time since a rollout's step began to be watched. It is asked often, and remembers what it needs by itself.
+// Judge judges the time since a rollout's step began to be watched. It is asked often, also before the new version has any traffic so that it learns what
+// the old one is like, and remembers what it needs by itself.
 type Judge interface {
 	Judge(ctx context.Context, r Record) (Opinion, error)
 }
