@@ -94,9 +94,25 @@ func (s *Service) judgeStep(ctx context.Context, r release.Record, l *loaded, no
 		return nil, fmt.Errorf("judge a step of the rollout %d: %w", r.ID, err)
 	}
 	reason := because(record.Judgement)
+	if record.Judgement.Verdict != analysis.Pass && record.Judgement.Verdict != analysis.Fail {
+		reason += missing(config, data, reason)
+	}
 	l.Step.Opinion = &release.Opinion{Verdict: record.Judgement.Verdict, Reason: reason}
 	j := judgement(r, StepKind, record, reason, now)
 	return &j, nil
+}
+
+// missing says which query did not answer, and with what, where a reason does not say it already.
+func missing(c analysis.Config, data map[string]analysis.Data, reason string) (words string) {
+	for _, m := range c.Metrics {
+		d := data[m.Name]
+		for _, why := range []string{d.Canary.Missing, d.Reference.Missing} {
+			if why != "" && !m.Informative && !strings.Contains(reason+words, why) {
+				words += "; " + m.Name + ": " + why
+			}
+		}
+	}
+	return words
 }
 
 // judgeAfter judges the time in which the new version has all of the traffic. Only a failure is worth a record: nothing waits for a pass.
