@@ -15,6 +15,7 @@ import (
 
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/ship"
 )
@@ -252,7 +253,7 @@ func (s *Server) allow(ctx context.Context, id *auth.Identity, op *operation, pa
 		return s.o.Auth.Authorize(ctx, id, op.action, auth.AllProjects)
 	}
 	project, err := s.projectOf(ctx, op.scope, param)
-	if errors.Is(err, runs.ErrNotFound) || errors.Is(err, ship.ErrNotFound) || errors.Is(err, release.ErrNotFound) {
+	if errors.Is(err, runs.ErrNotFound) || errors.Is(err, ship.ErrNotFound) || errors.Is(err, release.ErrNotFound) || errors.Is(err, judge.ErrNotFound) {
 		return hidden(op.scope, param)
 	}
 	if err != nil {
@@ -311,6 +312,16 @@ func (s *Server) projectOf(ctx context.Context, sc scope, param func(string) str
 		return r.Project, err
 	case onRollout:
 		return s.projectOfRollout(ctx, param("rollout"))
+	case onJudgement:
+		id, err := strconv.ParseInt(param("judgement"), 10, 64)
+		if err != nil {
+			return "", release.ErrNotFound
+		}
+		j, err := s.o.Judge.Judgement(ctx, id)
+		if err != nil {
+			return "", err
+		}
+		return s.projectOfRollout(ctx, strconv.FormatInt(j.Rollout, 10))
 	}
 	a, err := s.o.Runs.Approval(ctx, param("approval"))
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/pipeline"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/secret"
@@ -201,7 +202,7 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 	case errors.Is(err, runs.ErrFenced):
 		return newProblem(http.StatusGone, "fenced", err.Error())
 	case errors.Is(err, runs.ErrNotFound), errors.Is(err, auth.ErrNotFound), errors.Is(err, secret.ErrNotFound), errors.Is(err, fleet.ErrNotFound),
-		errors.Is(err, ship.ErrNotFound), errors.Is(err, release.ErrNotFound):
+		errors.Is(err, ship.ErrNotFound), errors.Is(err, release.ErrNotFound), errors.Is(err, judge.ErrNotFound):
 		return newProblem(http.StatusNotFound, "not-found", err.Error())
 	case errors.Is(err, fleet.ErrToken):
 		return newProblem(http.StatusUnprocessableEntity, "invalid", err.Error(), Place{Location: "body", Message: err.Error()})

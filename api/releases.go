@@ -8,6 +8,7 @@ import (
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/ship"
 )
@@ -216,4 +217,31 @@ func (s *Server) placed(ctx context.Context, project string) ([]placed, error) {
 	return out, nil
 }
 
-func (s *Server) judgements(string) {}
+// judgements are what was said of rollouts, and why.
+func (s *Server) judgements(tag string) {
+	handle(s, operation{id: "list-judgements", method: http.MethodGet, path: "/api/v1/rollouts/{rollout}/judgements", tag: tag, scope: onRollout, action: auth.ReleaseRead, summary: "What was judged of a rollout"},
+		func(ctx context.Context, in *OfRollout) (*answer[items[judge.Judgement]], error) {
+			list, err := s.o.Judge.Judgements(ctx, in.Rollout)
+			return listOf(list), err
+		})
+	handle(s, operation{id: "watch-rollout", method: http.MethodGet, path: "/api/v1/rollouts/{rollout}/watch", tag: tag, scope: onRollout, action: auth.ReleaseRead, summary: "How a rollout that is watched stands now"},
+		func(ctx context.Context, in *OfRollout) (*answer[judge.Watching], error) {
+			w, err := s.o.Judge.Watching(ctx, in.Rollout)
+			return &answer[judge.Watching]{w}, err
+		})
+	handle(s, operation{id: "get-series", method: http.MethodGet, path: "/api/v1/rollouts/{rollout}/series", tag: tag, scope: onRollout, action: auth.ReleaseRead, summary: "Requests, errors and latency of both versions over time"},
+		func(ctx context.Context, in *OfRollout) (*answer[items[judge.Point]], error) {
+			list, err := s.o.Judge.Series(ctx, in.Rollout)
+			return listOf(list), err
+		})
+	handle(s, operation{id: "get-judgement", method: http.MethodGet, path: "/api/v1/judgements/{judgement}", tag: tag, scope: onJudgement, action: auth.ReleaseRead, summary: "A judgement with everything that it used"},
+		func(ctx context.Context, in *OfJudgement) (*answer[judge.Judgement], error) {
+			j, err := s.o.Judge.Judgement(ctx, in.Judgement)
+			return &answer[judge.Judgement]{j}, err
+		})
+	handle(s, operation{id: "explain-judgement", method: http.MethodGet, path: "/api/v1/judgements/{judgement}/explain", tag: tag, scope: onJudgement, action: auth.ReleaseRead, summary: "A judgement in words, computed again from its samples"},
+		func(ctx context.Context, in *OfJudgement) (*answer[judge.Explanation], error) {
+			e, err := s.o.Judge.Explain(ctx, in.Judgement)
+			return &answer[judge.Explanation]{e}, err
+		})
+}

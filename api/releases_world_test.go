@@ -9,12 +9,14 @@ import (
 	"log/slog"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/gantry-ops/gantry/agent/certs"
 	"github.com/gantry-ops/gantry/engine"
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/project"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/ship"
 	"github.com/gantry-ops/gantry/store"
 )
@@ -91,6 +93,9 @@ func openReleases(ctx context.Context, t testing.TB, db *store.DB, e *engine.Eng
 	if o.Rollouts, err = release.NewService(ctx, release.Options{DB: db, Engine: e, Target: o.Fleet, Task: o.Fleet, Log: log}); err != nil {
 		return nil, err
 	}
+	if o.Judge, err = judge.New(ctx, judge.Options{DB: db, Configs: later, Samples: noSamples{}, Queries: noSamples{}, Log: log}); err != nil {
+		return nil, err
+	}
 	s := &shipped{yaml: shopYAML}
 	o.Ship, err = ship.New(ctx, ship.Options{DB: db, Engine: e, Blobs: blobs, Rollouts: o.Rollouts, Builds: s, Sources: s, Log: log})
 	later.Service = o.Ship
@@ -99,3 +104,12 @@ func openReleases(ctx context.Context, t testing.TB, db *store.DB, e *engine.Eng
 
 // laterShip stands for the releases in rooms that are made before them.
 type laterShip struct{ *ship.Service }
+
+// noSamples has nothing to judge by.
+type noSamples struct{}
+
+func (noSamples) Counters(context.Context, release.Place) (map[string][]judge.Counters, error) {
+	return nil, nil
+}
+
+func (noSamples) Value(context.Context, string, time.Time) ([]float64, error) { return nil, nil }

@@ -18,6 +18,7 @@ import (
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/secret"
@@ -60,6 +61,7 @@ type Options struct {
 	Fleet    *fleet.Service
 	Ship     *ship.Service
 	Rollouts *release.Service
+	Judge    *judge.Service
 	// Metrics and MetricsIngest are Prometheus' HTTP API below /prometheus, its reading and its writing part; nil: there is none.
 	Metrics, MetricsIngest http.Handler
 	// PublicMetrics lets others than this machine read /metrics.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/ship"
 	"github.com/gantry-ops/gantry/store"
 )
@@ -73,6 +74,17 @@ func (c *Client) DecideRelease(ctx context.Context, id, environment string, appr
 func (c *Client) Rollout(ctx context.Context, id int64) (release.View, error) {
 	var v release.View
 	return v, c.do(ctx, get(path("rollouts", strconv.FormatInt(id, 10)), nil), &v)
+}
+
+// Judgements are those of a rollout, the oldest first.
+func (c *Client) Judgements(ctx context.Context, rollout int64) ([]judge.Judgement, error) {
+	return list[judge.Judgement](ctx, c, path("rollouts", strconv.FormatInt(rollout, 10), "judgements"), nil)
+}
+
+// Explain computes a judgement again and says it in words.
+func (c *Client) Explain(ctx context.Context, judgement int64) (judge.Explanation, error) {
+	var e judge.Explanation
+	return e, c.do(ctx, get(path("judgements", strconv.FormatInt(judgement, 10), "explain"), nil), &e)
 }
 
 // Placed is what runs in a region, as the API shows it.

@@ -25,7 +25,7 @@ func (s *server) newHandler(ctx context.Context) (http.Handler, error) {
 			Version: currentVersion().Version, Database: string(s.db.Kind), URL: s.url, Listen: s.listener.Addr().String(),
 			TLS: strings.HasPrefix(s.url, "https:"), OIDCIssuer: s.o.oidcIssuer, StartedAt: time.Now().UTC(),
 		},
-		Fleet: s.fleet, Ship: s.ship, Rollouts: s.rollouts,
+		Fleet: s.fleet, Ship: s.ship, Rollouts: s.rollouts, Judge: s.judge,
 		Metrics: s.metrics.reading, MetricsIngest: s.metrics.writing,
 		PublicMetrics: s.o.publicMetrics, TokenSecret: forgeTokenSecret, HookSecret: webhookSecretValue, Log: s.log,
 	})

@@ -20,8 +20,11 @@ import (
 	"github.com/gantry-ops/gantry/fleet"
 	manifest "github.com/gantry-ops/gantry/project"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/analysis"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/ship"
+	"github.com/gantry-ops/gantry/telemetry/metrics"
 )
 
 // later stands for the releases in rooms that are made before them.
@@ -65,7 +68,11 @@ func (s *server) openReleases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.rollouts, err = release.NewService(ctx, release.Options{DB: s.db, Engine: s.engine, Target: s.fleet, Task: s.fleet, Gate: later{s}, Log: s.log})
+	s.judge, err = judge.New(ctx, judge.Options{DB: s.db, Configs: later{s}, Samples: samples{s.fleet}, Queries: questions{s.metrics.querier}, Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.rollouts, err = release.NewService(ctx, release.Options{DB: s.db, Engine: s.engine, Target: s.fleet, Judge: s.judge, Task: s.fleet, Gate: later{s}, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -158,6 +165,47 @@ func (s *server) dialScrape(ctx context.Context, _, address string) (net.Conn, e
 
 // samples are the counters of the fleet, as the judge wants them.
 type samples struct{ fleet *fleet.Service }
+
+var _ judge.Samples = samples{}
+
+// Counters implements [judge.Samples].
+func (s samples) Counters(ctx context.Context, p release.Place) (map[string][]judge.Counters, error) {
+	all, err := s.fleet.Counters(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string][]judge.Counters, len(all))
+	for region, list := range all {
+		for _, c := range list {
+			one := judge.Counters{Agent: c.Agent, Boot: c.Boot, Version: c.Version, Baseline: c.Baseline, At: c.At, Requests: c.Traffic.Requests, Errors: c.Traffic.Errors}
+			for _, b := range c.Traffic.Latency {
+				if b[0] >= 0 && b[0] <= int64(analysis.DefaultBuckets.Count) && b[1] > 0 {
+					one.Latency.Add(int(b[0]), b[1])
+				}
+			}
+			out[region] = append(out[region], one)
+		}
+	}
+	return out, nil
+}
+
+// questions asks in PromQL for the judge.
+type questions struct{ querier metrics.Querier }
+
+var _ judge.Queries = questions{}
+
+// Value implements [judge.Queries].
+func (q questions) Value(ctx context.Context, query string, at time.Time) ([]float64, error) {
+	r, err := q.querier.Query(ctx, query, at)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float64, 0, len(r.Series))
+	for _, s := range r.Series {
+		out = append(out, s.Points[len(s.Points)-1].Value)
+	}
+	return out, nil
+}
 
 // shipRoles says who has which role. It implements [ship.Roles].
 type shipRoles struct{ auth *auth.Service }

@@ -59,7 +59,7 @@ func newRoot() *cobra.Command {
 		&cobra.Group{ID: remote.Group, Title: "Speak to a server:"},
 	)
 	root.AddCommand(grouped(groupLocal, newRunCommand(), newPlanCommand(), newCheckCommand(), newInitCommand())...)
-	root.AddCommand(grouped(groupServer, newUpCommand(), newRunnerCommand(), newDoctorCommand())...)
+	root.AddCommand(grouped(groupServer, newUpCommand(), newRunnerCommand(), newAgentCommand(), newDoctorCommand())...)
 	root.AddCommand(remote.Commands(remote.Options{
 		Agent: "gantry/" + currentVersion().Version, IsTerminal: isTerminal, Color: colorful,
 	})...)

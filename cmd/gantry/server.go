@@ -24,6 +24,7 @@ import (
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/forge"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/runs/worker"
@@ -59,6 +60,7 @@ type server struct {
 
 	fleet    *fleet.Service
 	rollouts *release.Service
+	judge    *judge.Service
 	ship     *ship.Service
 	own      *ownAgents
 	// agentsListener is where agents speak to the server.

@@ -145,7 +145,7 @@ func (b *shipBuilds) Start(ctx context.Context, project, commit, ref, file, acto
 	if len(reasons) == 0 {
 		reasons = []string{"the project has no pipeline"}
 	}
-	return nil, fmt.Errorf("no pipeline builds %s: %s", short12(commit), strings.Join(reasons, "; "))
+	return nil, fmt.Errorf("%w: no pipeline builds %s: %s", ship.ErrRefused, short12(commit), strings.Join(reasons, "; "))
 }
 
 func short12(commit string) string {

@@ -234,11 +234,13 @@ func (o *serverOptions) up(ctx context.Context, out io.Writer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.run(ctx) }()
 	if o.demo {
+		d := &demo{s: s, out: out}
 		go func() {
-			if err := s.demo(ctx); err != nil && ctx.Err() == nil {
+			if err := d.run(ctx); err != nil && ctx.Err() == nil {
 				fmt.Fprintf(os.Stderr, "gantry: the demo: %v\n", err)
 			}
 		}()
+		defer d.stop(context.WithoutCancel(ctx))
 	}
 	for asked := 0; ; {
 		select {

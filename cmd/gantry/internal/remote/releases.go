@@ -14,6 +14,7 @@ import (
 
 	"github.com/gantry-ops/gantry/api/client"
 	"github.com/gantry-ops/gantry/project"
+	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/ship"
 )
 
@@ -154,8 +155,9 @@ func ReleaseLines(r ship.Release, said map[string]string) []string {
 		say("build "+b.Run, fmt.Sprintf("build %s: run %s %s", b.Pipeline, b.Run, strings.TrimSpace(string(b.Status)+" "+b.Reason)))
 	}
 	for _, e := range r.Environments {
-		if e.Reason != "" {
-			say("env "+e.Name, e.Name+": "+string(e.Status)+", "+e.Reason)
+		// Of an environment under way its services say what there is to say.
+		if e.Reason != "" && e.Status != ship.Running && e.Status != ship.Succeeded {
+			say("env "+e.Name, fmt.Sprintf("%-12s %s: %s", e.Name, e.Status, e.Reason))
 		}
 		for _, s := range e.Services {
 			if s.Status == ship.Pending || s.Status == "" {
@@ -198,7 +200,7 @@ func (r *remote) releaseCommand() *cobra.Command {
 		Args: args(), RunE: list.RunE,
 	}
 	t.register(cmd)
-	cmd.AddCommand(list, r.releaseShow(t), r.releaseWatch(t), r.releaseDecide(t, true), r.releaseDecide(t, false))
+	cmd.AddCommand(list, r.releaseShow(t), r.releaseWatch(t), r.releaseExplain(t), r.releaseDecide(t, true), r.releaseDecide(t, false))
 	for _, c := range releaseCommands {
 		cmd.AddCommand(r.releaseTell(t, c.verb, c.short, c.long))
 	}
@@ -353,6 +355,64 @@ func (r *remote) releaseWatch(t *target) *cobra.Command {
 			return t.watchRelease(ctx, cmd, c, rel.ID)
 		}),
 	}
+}
+
+func (r *remote) releaseExplain(t *target) *cobra.Command {
+	var service, environment string
+	cmd := &cobra.Command{
+		Use: "explain RELEASE", Short: "What was judged of a release, by what, and why", Args: args("the release"),
+		Long: "Explain says in words what was judged of each rollout of a release: the samples, the test, its figures, and why that led where it did. Each judgement is\n" +
+			"computed again from what was kept of it, and it is said whether the outcome is the same.",
+		Example:           "  gantry release explain meridian\n  gantry release explain 12 --env production --service gateway -o json",
+		ValidArgsFunction: firstOnly(t.complete(releaseIDs)),
+		RunE: t.run(func(ctx context.Context, cmd *cobra.Command, c *client.Client, args []string) error {
+			rel, err := findRelease(ctx, c, args[0])
+			if err != nil {
+				return err
+			}
+			type explained struct {
+				Service     string            `json:"service"`
+				Environment string            `json:"environment"`
+				Judgement   judge.Judgement   `json:"judgement"`
+				Explanation judge.Explanation `json:"explanation"`
+			}
+			all := []explained{}
+			for _, v := range rel.Rollouts {
+				if service != "" && v.Service != service || environment != "" && v.Environment != environment {
+					continue
+				}
+				list, err := c.Judgements(ctx, v.ID)
+				if err != nil {
+					return err
+				}
+				for _, j := range list {
+					e, err := c.Explain(ctx, j.ID)
+					if err != nil {
+						return err
+					}
+					all = append(all, explained{v.Service, v.Environment, j, e})
+				}
+			}
+			return t.show(cmd.OutOrStdout(), all, func(w io.Writer) error {
+				if len(all) == 0 {
+					_, err := fmt.Fprintf(w, "nothing was judged of release %s\n", rel.ID)
+					return err
+				}
+				for i, e := range all {
+					if i > 0 {
+						fmt.Fprintln(w)
+					}
+					if _, err := fmt.Fprintf(w, "%s in %s, %s, at %s\n\n%s\n", e.Service, e.Environment, e.Judgement.Kind, e.Judgement.At.UTC().Format(time.RFC3339), strings.TrimSpace(e.Explanation.Text)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&environment, "env", "", "only in this `ENVIRONMENT`")
+	cmd.Flags().StringVar(&service, "service", "", "only of this `SERVICE`")
+	return cmd
 }
 
 func (r *remote) releaseDecide(t *target, approve bool) *cobra.Command {

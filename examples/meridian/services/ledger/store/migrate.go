@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Phase says when a step may run during a release.
@@ -120,8 +121,20 @@ func Migrate(ctx context.Context, path string, phase Phase) (ran []string, err e
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	if _, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS steps (name TEXT NOT NULL PRIMARY KEY, phase TEXT NOT NULL) STRICT`); err != nil {
-		return nil, fmt.Errorf("prepare the database %s: %w", path, err)
+	// The first statement also switches a new database to its write-ahead log, and for that SQLite does not wait for others that do the same.
+	for deadline := time.Now().Add(busy); ; {
+		_, err := db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS steps (name TEXT NOT NULL PRIMARY KEY, phase TEXT NOT NULL) STRICT`)
+		if err == nil {
+			break
+		}
+		if !isBusy(err) || time.Now().After(deadline) {
+			return nil, fmt.Errorf("prepare the database %s: %w", path, err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	if phase == Contract {
 		done, err := applied(ctx, db)
