@@ -60,8 +60,6 @@ const (
 	partTotalNow part = "total-now"
 )
 
-func (p part) counter() bool { return p == partGood || p == partBad || p == partTotal }
-
 // makePlan turns what gantry.yaml says into what the analysis takes. Of a wave's regions the first one's analysis counts for all: they are judged together.
 func makePlan(doc project.Config, r release.Record, regions []string) (plan, error) {
 	place := doc.Placement(regions[0])
