@@ -205,7 +205,7 @@ var house = []room{
 	},
 	{
 		dir:       "api",
-		rooms:     []string{"runs", "runs/jobs", "auth", "secret", "store", "ship", "release", "release/judge", "fleet", "agent/link", "agent/process", "pipeline"},
+		rooms:     []string{"runs", "runs/jobs", "auth", "secret", "store", "ship", "release", "release/judge", "release/analysis", "fleet", "agent/link", "agent/process", "pipeline"},
 		libraries: []string{"github.com/danielgtaylor/huma/v2", "github.com/uptrace/bun", "github.com/prometheus/client_golang", "github.com/google/uuid", "golang.org/x/sync", "golang.org/x/time"},
 		never:     []string{"os/exec"},
 		why:       "the API says over HTTP what the rooms do, and does nothing itself",

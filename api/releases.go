@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/gantry-ops/gantry/auth"
 	"github.com/gantry-ops/gantry/fleet"
 	"github.com/gantry-ops/gantry/release"
+	"github.com/gantry-ops/gantry/release/analysis"
 	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs/jobs"
 	"github.com/gantry-ops/gantry/ship"
@@ -227,11 +229,17 @@ func (s *Server) judgements(tag string) {
 	handle(s, operation{id: "watch-rollout", method: http.MethodGet, path: "/api/v1/rollouts/{rollout}/watch", tag: tag, scope: onRollout, action: auth.ReleaseRead, summary: "How a rollout that is watched stands now"},
 		func(ctx context.Context, in *OfRollout) (*answer[judge.Watching], error) {
 			w, err := s.o.Judge.Watching(ctx, in.Rollout)
+			if errors.Is(err, judge.ErrNotFound) {
+				w, err = judge.Watching{Verdict: analysis.Inconclusive, Reason: "nothing is watched", Results: []analysis.Result{}}, nil
+			}
 			return &answer[judge.Watching]{w}, err
 		})
 	handle(s, operation{id: "get-series", method: http.MethodGet, path: "/api/v1/rollouts/{rollout}/series", tag: tag, scope: onRollout, action: auth.ReleaseRead, summary: "Requests, errors and latency of both versions over time"},
 		func(ctx context.Context, in *OfRollout) (*answer[items[judge.Point]], error) {
 			list, err := s.o.Judge.Series(ctx, in.Rollout)
+			if errors.Is(err, judge.ErrNotFound) {
+				err = nil // nothing was seen of it yet
+			}
 			return listOf(list), err
 		})
 	handle(s, operation{id: "get-judgement", method: http.MethodGet, path: "/api/v1/judgements/{judgement}", tag: tag, scope: onJudgement, action: auth.ReleaseRead, summary: "A judgement with everything that it used"},

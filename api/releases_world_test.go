@@ -23,7 +23,7 @@ import (
 
 // shopYAML is the gantry.yaml of every commit: one environment that waits for nobody, and one that waits for an approval.
 const shopYAML = `services:
-  web: {command: [./web], ports: {http: {}}, health: none, analysis: {errors: none, latency: none}}
+  web: {command: [./web], ports: {http: {}}, health: none}
 environments:
   - name: staging
   - name: production
