@@ -71,6 +71,15 @@ func (d Desired) check() error {
 			errs = append(errs, fmt.Errorf("the instance %s: it needs a service, a version, and a time for draining that is not negative", i.Spec.ID))
 		}
 	}
+	for _, t := range d.Tasks {
+		if err := t.check(); err != nil {
+			errs = append(errs, err)
+		}
+		if seen[t.ID] {
+			errs = append(errs, fmt.Errorf("the task %s has the ID of something else", t.ID))
+		}
+		seen[t.ID] = true
+	}
 	return errors.Join(errs...)
 }
 

@@ -88,7 +88,10 @@ type Host struct {
 	// draining counts the endpoints of each instance that are being drained.
 	draining map[string]int
 	retry    map[string]time.Time
-	closed   bool
+	// tasks are the records of those that are wanted, asking the checks that are being made.
+	tasks  map[string]*taskRecord
+	asking map[string]bool
+	closed bool
 }
 
 // Open takes up a host: the workloads that run on it, and what was desired last. Nothing is changed before Run.
@@ -111,6 +114,7 @@ func open(ctx context.Context, o Options, inherited map[string]*os.File) (_ *Hos
 	h := &Host{
 		o: o, log: o.Log, wake: make(chan struct{}, 1), weights: map[string]map[string]int{}, problems: map[string]string{}, fetching: map[string]bool{},
 		leaving: map[string]bool{}, draining: map[string]int{}, retry: map[string]time.Time{}, before: make(chan struct{}),
+		tasks: map[string]*taskRecord{}, asking: map[string]bool{},
 	}
 	h.life, h.kill = context.WithCancelCause(context.Background())
 	if inherited == nil {
@@ -123,6 +127,9 @@ func open(ctx context.Context, o Options, inherited map[string]*os.File) (_ *Hos
 		return fail(err)
 	}
 	if h.desired, err = h.vault.load(o.Dir); err != nil {
+		return fail(err)
+	}
+	if err = h.loadTasks(); err != nil {
 		return fail(err)
 	}
 	if h.router, err = route.New(route.Options{TLS: o.TLS, Inherited: inherited, Registry: o.Registry, Log: o.Log}); err != nil {
@@ -150,7 +157,15 @@ type secrets struct{ h *Host }
 func (s secrets) Secrets(_ context.Context, id string, names []string) (map[string]string, error) {
 	s.h.mu.Lock()
 	defer s.h.mu.Unlock()
-	for _, i := range s.h.desired.Instances {
+	all := slices.Clone(s.h.desired.Instances)
+	for _, t := range s.h.desired.Tasks {
+		if t.Instance != nil {
+			i := *t.Instance
+			i.Spec.ID = t.ID
+			all = append(all, i)
+		}
+	}
+	for _, i := range all {
 		if i.Spec.ID != id {
 			continue
 		}
@@ -209,6 +224,15 @@ func (h *Host) Observe() Observed {
 	for s, w := range h.weights {
 		o.Weights[s] = maps.Clone(w)
 	}
+	o.Instances = slices.DeleteFunc(o.Instances, isTask)
+	for _, t := range h.desired.Tasks {
+		if r := h.tasks[t.ID]; r != nil {
+			if o.Tasks == nil {
+				o.Tasks = map[string]TaskStatus{}
+			}
+			o.Tasks[t.ID] = r.TaskStatus
+		}
+	}
 	return o
 }
 
@@ -260,8 +284,13 @@ func (h *Host) reconcile(ctx context.Context) {
 	}
 	running := h.supervisor.List()
 	there, wanted := map[string]bool{}, map[string]bool{}
+	now := map[string]process.Status{}
 	for _, st := range running {
 		there[st.ID] = true
+		now[st.ID] = st
+	}
+	for id := range h.workTasks(ctx, now) {
+		wanted[id] = true
 	}
 	for _, i := range h.desired.Instances {
 		wanted[i.Spec.ID] = true
@@ -270,7 +299,7 @@ func (h *Host) reconcile(ctx context.Context) {
 		}
 	}
 	for what := range h.problems {
-		if what != "routes" && !wanted[what] && !there[what] {
+		if _, task := h.tasks[what]; what != "routes" && !wanted[what] && !there[what] && !task {
 			delete(h.problems, what)
 		}
 	}
@@ -287,6 +316,9 @@ func (h *Host) reconcile(ctx context.Context) {
 		}
 	}
 }
+
+// isTask says whether a process is a task's.
+func isTask(st process.Status) bool { return st.Labels[labelTask] != "" }
 
 // has says whether a table still leads to an instance.
 func has(in map[string]bool, st process.Status) bool {
@@ -310,7 +342,10 @@ func (h *Host) begin(ctx context.Context, i Instance) {
 		return
 	}
 	if err == nil {
-		_, err = h.supervisor.Start(ctx, i.spec(b.Dir))
+		spec := i.spec(b.Dir)
+		if spec.Env, err = h.dataFolder(i.Service, spec.Env); err == nil {
+			_, err = h.supervisor.Start(ctx, spec)
+		}
 	}
 	if err != nil {
 		h.retry[id] = time.Now().Add(again)
@@ -449,6 +484,11 @@ func (h *Host) Sweep(keep ...string) ([]string, error) {
 	defer h.mu.Unlock()
 	for _, i := range h.desired.Instances {
 		keep = append(keep, i.Bundle)
+	}
+	for _, t := range h.desired.Tasks {
+		if t.Instance != nil {
+			keep = append(keep, t.Instance.Bundle)
+		}
 	}
 	for _, st := range h.supervisor.List() {
 		keep = append(keep, st.Labels[labelBundle])

@@ -90,6 +90,15 @@ func (v *vault) save(dir string, d Desired) error {
 			i.Secrets = nil
 		}
 	}
+	s.Tasks = append([]Task(nil), d.Tasks...)
+	for n := range s.Tasks {
+		if i := s.Tasks[n].Instance; i != nil && len(i.Secrets) > 0 {
+			secrets[s.Tasks[n].ID] = i.Secrets
+			open := *i
+			open.Secrets = nil
+			s.Tasks[n].Instance = &open
+		}
+	}
 	var err error
 	if s.Sealed, err = v.seal(secrets); err != nil {
 		return fmt.Errorf("seal the secrets: %w", err)
@@ -126,6 +135,11 @@ func (v *vault) load(dir string) (Desired, error) {
 	}
 	for n := range s.Instances {
 		s.Instances[n].Secrets = secrets[s.Instances[n].Spec.ID]
+	}
+	for n := range s.Tasks {
+		if i := s.Tasks[n].Instance; i != nil {
+			i.Secrets = secrets[s.Tasks[n].ID]
+		}
 	}
 	if err := s.check(); err != nil {
 		return Desired{}, fmt.Errorf("read %s: %w", name, err)
