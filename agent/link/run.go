@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/gantry-ops/gantry/agent"
 )
@@ -29,15 +30,16 @@ type Options struct {
 	// Name is what the agent wants to be called when it joins.
 	Name string
 	Info Info
-	// Open opens the host, with the source of candidates that it is given.
-	Open func(ctx context.Context, s agent.Source) (*agent.Host, error)
-	// Registry has the router's metrics, and takes those of the instances.
-	Registry *prometheus.Registry
+	// Open opens the host, with the source of candidates and the registry for the router's metrics that it is given.
+	Open func(ctx context.Context, s agent.Source, r Registry) (*agent.Host, error)
 	// Joined, where it is set, hears the name that the agent has.
 	Joined func(name string)
 	Now    func() time.Time
 	Log    *slog.Logger
 }
+
+// Registry has an agent's metrics.
+type Registry = *prometheus.Registry
 
 // ErrNoToken: the agent has not joined yet, and was given nothing to join by.
 var ErrNoToken = errors.New("this host has not joined a server yet: give it a token, which gantry agents add NAME makes")
@@ -78,21 +80,21 @@ func Run(ctx context.Context, o Options) error {
 	if o.Joined != nil {
 		o.Joined(id.Name)
 	}
-	host, err := o.Open(ctx, c)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	host, err := o.Open(ctx, c, registry)
 	if err != nil {
 		return err
 	}
-	if err := o.Registry.Register(instances{host}); err != nil {
-		return errors.Join(err, host.Close())
-	}
-	a := &running{Options: o, client: c, host: host, boot: rand.Text()}
+	registry.MustRegister(instances{host})
+	a := &running{Options: o, client: c, host: host, registry: registry, boot: rand.Text()}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	var all sync.WaitGroup
 	all.Go(func() { a.poll(serving) })
 	all.Go(func() { a.reports(serving) })
 	all.Go(func() { a.renewals(serving) })
-	all.Go(func() { newTunnels(c, host, o.Registry, o.Log).run(serving) })
+	all.Go(func() { newTunnels(c, host, registry, o.Log).run(serving) })
 	err = host.HandOver(ctx)
 	stop()
 	all.Wait()
@@ -126,8 +128,9 @@ func away(err error) bool {
 // running is an agent at work.
 type running struct {
 	Options
-	client *client
-	host   *agent.Host
+	client   *client
+	host     *agent.Host
+	registry Registry
 	// boot tells this process' counters from those of another.
 	boot string
 }
@@ -171,7 +174,7 @@ func (a *running) reports(ctx context.Context) {
 			wait(ctx, changeLook)
 			continue
 		}
-		counted, err := traffic(a.Registry)
+		counted, err := traffic(a.registry)
 		if err != nil {
 			quiet.warn("some of the traffic's figures cannot be read", err)
 		}

@@ -15,8 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/agent"
@@ -117,8 +115,6 @@ func (o *agentOptions) run(ctx context.Context, logs io.Writer) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	host, _ := os.Hostname()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	certificates := &agentCerts{dir: filepath.Join(dir, "certs"), terms: o.acceptTerms, log: log}
 	release, err := holdPID(dir)
 	if err != nil {
@@ -126,10 +122,10 @@ func (o *agentOptions) run(ctx context.Context, logs io.Writer) error {
 	}
 	defer release()
 	err = link.Run(ctx, link.Options{
-		Dir: dir, Server: o.server, Token: token, Name: cmp.Or(o.name, agentName(host)), Registry: registry, Log: log,
+		Dir: dir, Server: o.server, Token: token, Name: cmp.Or(o.name, agentName(host)), Log: log,
 		Info:   link.Info{Version: currentVersion().Version, Hostname: host, OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.NumCPU(), Memory: totalMemory(), Labels: o.labels},
 		Joined: func(name string) { log.Info("running", "agent", name, "dir", dir, "version", currentVersion().Version) },
-		Open: func(ctx context.Context, s agent.Source) (*agent.Host, error) {
+		Open: func(ctx context.Context, s agent.Source, registry link.Registry) (*agent.Host, error) {
 			h, err := agent.TakeOver(ctx, agent.Options{Dir: dir, Source: s, Registry: registry, TLS: certificates.config, Log: log})
 			certificates.host.Store(h)
 			return h, err
