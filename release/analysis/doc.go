@@ -9,7 +9,8 @@
 //   - Missing data never pass. A query that failed is [Error]; no data, too few, NaN and gaps are [Inconclusive]; both hold a release.
 //   - False alarms are bounded. [Split] divides the rate that is accepted over a release between the watch and the judgements; within one
 //     judgement several metrics share theirs by Holm's method, within the watch by their weights.
-//   - Significance without size does not fail: beyond the test, the difference must reach the metric's floor.
+//   - Significance without size does not fail: beyond the test, the difference must reach the metric's floor (at a step's end, the
+//     shift of latency give or take one standard error).
 //   - More failures of the canary never improve a verdict, nor do slower requests in a watch. (At the end of a step, latencies that vary more
 //     from one block of time to the next are weaker evidence.)
 //   - Pure functions: no clock, no files, no network, no randomness but from the seed that is passed in. [Record.Recompute] gives the same

@@ -29,8 +29,8 @@ type evidence struct {
 	p          float64
 	dispersion float64
 	effect     Effect
-	// sized: the effect reaches the floor, in the direction that is worse.
-	sized bool
+	// sized: the effect reaches the floor, in the direction that is worse; nearly says that it does so with its standard error only.
+	sized, nearly bool
 	// words says what was found, without a verdict.
 	words string
 }
@@ -161,6 +161,9 @@ func (f *finding) conclude(m *Metric) {
 	switch {
 	case f.failing(e):
 		r.Verdict, say = Fail, fmt.Sprintf("p is %s, at most the limit of %s", short(e.p), short(r.Limit))
+		if e.nearly {
+			say += fmt.Sprintf(", and with its standard error the difference reaches the floor of %s", m.floor())
+		}
 	case f.least > r.Limit:
 		r.Verdict, say = Inconclusive, fmt.Sprintf("with so few samples no outcome could have had a p of at most %s", short(r.Limit))
 	case f.unsure != "":

@@ -207,3 +207,27 @@ func TestOverall(t *testing.T) {
 		t.Errorf("without a kind: %s", j.Verdict)
 	}
 }
+
+// TestFloorOfLatency: a shift of two buckets, 16.6 %, is below the floor of 20 %. Few requests leave open whether it reaches it; many do not.
+func TestFloorOfLatency(t *testing.T) {
+	side := func(n int64, shift int) Samples {
+		var h Histogram
+		var total int64
+		for i := -15; i <= 15; i++ { // a bell
+			k := int64(math.Round(float64(n) * 0.0533 * math.Exp(-float64(i*i)/112)))
+			h.Add(70+i+shift, k)
+			total += k
+		}
+		return Samples{Windows: []Window{{Requests: total, Latency: h}}}
+	}
+	for n, want := range map[int64]Verdict{100: Fail, 2000: Pass} {
+		c := Config{Level: 0.05, Metrics: []Metric{{Name: "latency", Kind: Latency, Floor: 0.2, Samples: 50}}}
+		j := Judge(c, map[string]Data{"latency": {Canary: side(n, 2), Reference: side(20*n, 0)}})
+		if j.Verdict != want {
+			t.Errorf("%d requests: %s: %s", n, j.Verdict, j.Results[0].Reason)
+		}
+		if said := strings.Contains(j.Results[0].Reason, "with its standard error"); said != (want == Fail) {
+			t.Errorf("%d requests: %s", n, j.Results[0].Reason)
+		}
+	}
+}

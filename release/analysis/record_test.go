@@ -82,7 +82,7 @@ func records(t *testing.T) map[string]*Record {
 	for _, s := range scrapes {
 		w.Observe(s)
 	}
-	r, err = NewWatchRecord(watch, w.State(), []Scrape{scrape(0.5, 0.03), scrape(1, 0.03), scrape(1, 0.03)})
+	r, err = NewWatchRecord(watch, w.State(), []Scrape{scrape(0.5, 0.03), scrape(1, 0.03), scrape(1, 0.03), scrape(1, 0.03)})
 	add("watch-failing", r, err)
 	var slow []Scrape
 	for range 30 {

@@ -78,11 +78,15 @@ const (
 	// errorsShare is how much more of the level errors get than latency: there each bad answer counts.
 	errorsShare = 4
 	// One scrape must not be enough to fail a canary: each counts for at most this part of the logarithm that is needed. Two are enough for
-	// failures where the reference has been watched for a while, so that it is known whether its failures come in clumps; else three. Pauses of
-	// a process are more usual than failures in one second alone, so latency always needs three.
+	// failures where it is known whether those of the reference come in clumps; else three. Pauses of a process are more usual than failures in
+	// one second alone, so latency always needs three.
 	knownLimit, unknownLimit, slowLimit = 0.7, 0.5, 0.4
-	// knownAfter is how many scrapes of the reference that is.
-	knownAfter = 30
+	// knownAfter is how many scrapes of the reference are needed to know, and knownBad how many failures in them.
+	knownAfter, knownBad = 30, 10
+	// knownShare is how many requests the canary may have, relative to those of a reference that has failed too seldom to know. The first clump
+	// that comes to either side comes to the canary with the canary's share of the requests until then, so while that is small, two scrapes are taken for what they
+	// look like.
+	knownShare = 0.02
 )
 
 // fade is the factor for one scrape.
@@ -280,10 +284,18 @@ func (r *Recent) add(requests, bad int64) {
 	r.Lately, r.LatelyBad = r.Lately*fade(halfLife)+float64(requests), r.LatelyBad*fade(halfLife)+float64(bad)
 }
 
+// known says that two scrapes are enough: whether failures come in clumps is known of the reference, or the canary has had too few requests, those of
+// this scrape with them, for a clump to have come to it first.
+func (ms *MetricState) known(now int64) bool {
+	each := &ms.Clumps[0].Each
+	return each.Windows >= knownAfter &&
+		(each.Bad >= knownBad || float64(ms.Canary.Requests+now) <= knownShare*float64(ms.Reference.Requests))
+}
+
 // observeErrors bets on the failures of a scrape. needed is the logarithm of the evidence that fails.
 func (ms *MetricState) observeErrors(s *Scrape, needed float64) {
 	most := needed * unknownLimit
-	if ms.Clumps[0].Each.Windows >= knownAfter {
+	if ms.known(s.Canary.Requests) {
 		most = needed * knownLimit
 	}
 	by := ms.Clumps[0].dispersion() // of the scrapes before this one: a bet is made before the dice fall

@@ -312,3 +312,50 @@ func BenchmarkObserve(b *testing.B) {
 		b.Error("it fails, and then costs nothing")
 	}
 }
+
+// TestKnown holds when two scrapes are enough: a clump that the reference has not shown yet may come to the canary first, as often as the canary has had the
+// requests.
+func TestKnown(t *testing.T) {
+	quiet := func(canary, reference int64) Scrape {
+		return Scrape{Canary: Window{Requests: canary}, Reference: Window{Requests: reference}}
+	}
+	for _, c := range []struct {
+		name string
+		// before are scrapes without a canary, beside those with one; each sixth of the first has a failure of the reference where it fails.
+		before, beside int
+		fails          bool
+		want           int
+	}{
+		{name: "an unknown reference", want: 3},
+		{name: "a new canary beside a reference that is known", before: 60, want: 2},
+		{name: "a canary that has had a large part of the requests", before: 60, beside: 60, want: 3},
+		{name: "a reference whose failures come one by one", before: 120, beside: 60, fails: true, want: 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w, err := NewWatch(Config{Level: 0.009, Metrics: []Metric{{Name: "errors", Kind: Errors, Floor: 0.01, Level: 0.01}, {Name: "latency", Kind: Latency, Level: 0.01}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range c.before + c.beside {
+				s := quiet(0, 38)
+				if i >= c.before {
+					s.Canary.Requests = 2
+				}
+				if c.fails && i < c.before && i%6 == 0 {
+					s.Reference.Errors = 1
+				}
+				w.Observe(s)
+			}
+			took := 0
+			for !w.Failed() && took < 10 {
+				took++
+				s := quiet(2, 38)
+				s.Canary.Errors = 2
+				w.Observe(s)
+			}
+			if took != c.want {
+				t.Errorf("it took %d scrapes, want %d", took, c.want)
+			}
+		})
+	}
+}

@@ -31,6 +31,8 @@ type world struct {
 	retries float64
 	// pauses are so likely in a second, of each version for itself: half of its requests take 300 ms more.
 	pauses float64
+	// spells are so likely to start in a second, of each version for itself: for 10 seconds its requests take twice as long.
+	spells float64
 	// drift makes errors and latencies of both versions go up and down by a factor of 3, over 10 minutes.
 	drift bool
 }
@@ -52,6 +54,7 @@ var worlds = []world{
 	{name: "heavy-tail", rate: 50, share: 0.05, length: 300, sigma: 1.5},
 	{name: "drift", rate: 50, share: 0.1, length: 600, errors: 0.005, sigma: 0.6, drift: true},
 	{name: "pauses", rate: 50, share: 0.1, length: 300, sigma: 0.6, pauses: 1.0 / 60},
+	{name: "slow-spells", rate: 50, share: 0.1, length: 300, sigma: 0.6, spells: 1.0 / 120},
 
 	{name: "half-fail", rate: 20, share: 0.05, length: 120, lead: 120, bad: 0.5},
 	{name: "half-fail-unknown", rate: 20, share: 0.05, length: 120, bad: 0.5},
@@ -85,6 +88,7 @@ func (w *world) roll(random *rand.Rand) release {
 		r.bad = float64(w.from)
 	}
 	outage := 0
+	var slow [2]int // seconds that are left of a spell
 	type retry struct{ canary, left int }
 	var clients []retry
 	for t := -w.lead; t < w.length; t++ {
@@ -112,6 +116,10 @@ func (w *world) roll(random *rand.Rand) release {
 			if side == 0 {
 				rate = w.rate - rate
 			}
+			// A world without spells throws no dice for them, so that its releases stay the same.
+			if slow[side]--; w.spells > 0 && random.Float64() < w.spells {
+				slow[side] = 10
+			}
 			pause := random.Float64() < w.pauses
 			for range poisson(random, rate) {
 				at := float64(t) + random.Float64()
@@ -136,6 +144,9 @@ func (w *world) roll(random *rand.Rand) release {
 					}
 					if bad && random.Float64() < w.tail {
 						took *= 10
+					}
+					if slow[side] > 0 {
+						took *= 2
 					}
 					if pause && random.Float64() < 0.5 {
 						took += 0.3
