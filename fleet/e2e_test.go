@@ -84,91 +84,57 @@ func artifactOf(t *testing.T, build string) (string, []byte) {
 
 func second[T any](_ T, err error) error { return err }
 
-// realHost is an agent with a real host, that speaks the protocol.
-type realHost struct {
-	*peer
-	host *agent.Host
-}
-
-func (r realHost) Fetch(ctx context.Context, digest string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+link.PathBundles+digest, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := r.client.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != http.StatusOK {
-		_ = res.Body.Close()
-		return nil, errors.New(res.Status)
-	}
-	return res.Body, nil
-}
-
-// host has a host join, and be what it shall until the test ends.
+// host has a host join by a real agent, and be what it shall until the test ends.
 func (h *home) host(t *testing.T, base, name string, labels map[string]string) {
 	t.Helper()
-	r := &realHost{peer: h.peer(t, base, name)}
-	if status, why := r.join(token(t, h, TokenRequest{Labels: labels}).Token); status != http.StatusOK {
-		t.Fatalf("%d %s", status, why)
+	stop := h.agent(t, base, name, t.TempDir(), token(t, h, TokenRequest{Name: name, Labels: labels}).Token)
+	t.Cleanup(stop)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if a, err := h.Agent(t.Context(), name); err == nil && a.State == StateOnline {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the agent %s has not come", name)
+		}
 	}
-	var err error
-	if r.host, err = agent.Open(t.Context(), agent.Options{Dir: t.TempDir(), Source: r, Process: process.Options{Cgroup: "off"}}); err != nil {
-		t.Fatal(err)
-	}
+}
+
+// agent runs one. stop ends it, and what it runs.
+func (h *home) agent(t *testing.T, base, name, dir, token string) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	var all sync.WaitGroup
-	all.Go(func() { _ = r.host.Run(ctx) })
-	all.Go(func() {
-		for ctx.Err() == nil {
-			if d, status, why := r.desired(r.host.Observe().Generation, 1); status == http.StatusOK {
-				if err := r.host.Apply(d); err != nil && ctx.Err() == nil {
-					t.Errorf("%s refuses what it shall be: %v", name, err)
-					return
-				}
-			} else if status != http.StatusNoContent && ctx.Err() == nil {
-				t.Errorf("%s: %d %s", name, status, why)
-				return
-			}
-		}
-	})
-	all.Go(func() {
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for seq := int64(1); ; seq++ {
-			o := r.host.Observe()
-			traffic := map[string]map[string]link.Traffic{}
-			for s, versions := range o.Requests {
-				traffic[s] = map[string]link.Traffic{}
-				for v, classes := range versions {
-					sum := link.Traffic{Errors: classes["5xx"]}
-					for _, n := range classes {
-						sum.Requests += n
-					}
-					traffic[s][v] = sum
-				}
-			}
-			if status, why := r.post(link.PathReport, link.Report{Boot: "b1", Seq: seq, Observed: o, Traffic: traffic}, nil); status != http.StatusNoContent && ctx.Err() == nil {
-				t.Errorf("%s: %d %s", name, status, why)
-				return
-			}
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-		}
-	})
-	t.Cleanup(func() {
+	ended := make(chan error, 1)
+	options := agent.Options{Dir: dir, Process: process.Options{Cgroup: "off"}}
+	go func() {
+		ended <- link.Run(ctx, link.Options{Dir: dir, Server: base, Token: token, Name: name, Now: h.clock.now, Open: func(ctx context.Context, s agent.Source, r link.Registry) (*agent.Host, error) {
+			o := options
+			o.Source, o.Registry = s, r
+			return agent.Open(ctx, o)
+		}})
+	}()
+	return sync.OnceFunc(func() {
 		cancel()
-		all.Wait()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", name, err)
+		}
 		end, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := r.host.Shutdown(end); err != nil {
+		options.Source = empty{}
+		left, err := agent.Open(end, options)
+		if err == nil {
+			err = left.Shutdown(end)
+		}
+		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	})
+}
+
+// empty has no candidates.
+type empty struct{}
+
+func (empty) Fetch(context.Context, string) (io.ReadCloser, error) {
+	return nil, errors.New("there are no candidates")
 }
 
 // TestEndToEnd takes real processes on two real hosts through rollouts, driven by room release, while somebody calls them: a first version, a second one

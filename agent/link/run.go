@@ -44,7 +44,8 @@ type Registry = *prometheus.Registry
 // ErrNoToken: the agent has not joined yet, and was given nothing to join by.
 var ErrNoToken = errors.New("this host has not joined a server yet: give it a token, which gantry agents add NAME makes")
 
-// Run is an agent of a server, until ctx ends or another agent takes the host over ([agent.ErrReplaced]). Without the server the host serves on.
+// Run is an agent of a server, until ctx ends or another agent takes the host over ([agent.ErrReplaced]). Without the server the host serves on. At the
+// end the host is closed; its workloads run on.
 func Run(ctx context.Context, o Options) error {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -99,7 +100,10 @@ func Run(ctx context.Context, o Options) error {
 	stop()
 	all.Wait()
 	c.transport.CloseIdleConnections()
-	return err
+	if errors.Is(err, agent.ErrReplaced) {
+		return err // the host is the other agent's
+	}
+	return errors.Join(err, host.Close())
 }
 
 // joinWhenThere joins, and goes on asking while the server does not answer. What the server refuses is an error.
