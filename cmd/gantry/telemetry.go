@@ -30,7 +30,7 @@ type telemetryOptions struct {
 }
 
 func (o *telemetryOptions) flags(f *pflag.FlagSet) {
-	f.StringVar(&o.retention, "metrics-retention", "15d", "how long metrics are kept: a `DURATION` of at least 2h")
+	f.StringVar(&o.retention, "metrics-retention", "", "how long metrics are kept: a `DURATION` of at least 2h (default 15d)")
 	f.StringVar(&o.maxSize, "metrics-max-size", "", "how much of the disk metrics may take, at least 64Mi; the oldest go first (default: no limit)")
 	f.StringVar(&o.url, "metrics-url", "", "ask the Prometheus, Thanos, Mimir or VictoriaMetrics at this `URL` instead of the embedded one")
 	f.StringVar(&o.tokenFile, "metrics-token-file", "", "`FILE` with the bearer token for --metrics-url and --metrics-write")
@@ -38,10 +38,16 @@ func (o *telemetryOptions) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.rules, "metrics-rules", nil, "`FILE` with recording and alerting rules in Prometheus' format; may be repeated")
 }
 
-// readRetention reads a duration, and a size that may be missing, in the words of gantry.yaml.
+// defaultRetention is Prometheus' own.
+const defaultRetention = 15 * 24 * time.Hour
+
+// read reads a duration and a size, in the words of gantry.yaml; both may be missing.
 func (o *telemetryOptions) read() (retention time.Duration, most int64, err error) {
-	var d manifest.Duration
-	if err := d.UnmarshalText([]byte(o.retention)); err != nil || d.Duration() < 2*time.Hour {
+	d := manifest.Duration(defaultRetention)
+	if o.retention != "" {
+		err = d.UnmarshalText([]byte(o.retention))
+	}
+	if err != nil || d.Duration() < 2*time.Hour {
 		return 0, 0, usagef("--metrics-retention %s: expected a time of at least 2h, such as 15d or 36h", o.retention)
 	}
 	var size manifest.Size
