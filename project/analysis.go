@@ -36,6 +36,7 @@ type Analysis struct {
 	// Interval is the time between two looks, 1s to 1h; default 1s.
 	Interval     Duration     `json:"interval"`
 	Baseline     Baseline     `json:"baseline"`
+	// Inconclusive is by default to watch for longer: too few requests are no reason to call somebody.
 	Inconclusive Inconclusive `json:"inconclusive"`
 	// Extensions is how often a step is extended, 1 to 100; default 3.
 	Extensions int `json:"extensions"`
@@ -99,7 +100,7 @@ type SLORef struct {
 
 func defaultAnalysis() Analysis {
 	return Analysis{
-		Interval: Duration(time.Second), Baseline: BaselineEqual, Inconclusive: Hold, Extensions: 3,
+		Interval: Duration(time.Second), Baseline: BaselineEqual, Inconclusive: Extend, Extensions: 3,
 		Errors:  Test{Level: 0.01, Floor: 1, Samples: 50},
 		Latency: Test{Level: 0.01, Floor: 20, AtLeast: Duration(time.Millisecond), Samples: 50},
 	}
