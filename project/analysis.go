@@ -34,8 +34,8 @@ const (
 // Analysis says how a candidate is judged. Missing data, NaN and failed queries never pass.
 type Analysis struct {
 	// Interval is the time between two looks, 1s to 1h; default 1s.
-	Interval     Duration     `json:"interval"`
-	Baseline     Baseline     `json:"baseline"`
+	Interval Duration `json:"interval"`
+	Baseline Baseline `json:"baseline"`
 	// Inconclusive is by default to watch for longer: too few requests are no reason to call somebody.
 	Inconclusive Inconclusive `json:"inconclusive"`
 	// Extensions is how often a step is extended, 1 to 100; default 3.
