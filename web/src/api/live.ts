@@ -12,7 +12,7 @@ import type { Event } from './types';
 export type Link = 'off' | 'connecting' | 'live' | 'lost';
 
 /** The keys of queries that an event makes old, as beginnings. */
-export function staleBy(e: Pick<Event, 'type' | 'project' | 'run' | 'subject'>): QueryKey[] {
+export function staleBy(e: Pick<Event, 'type' | 'project' | 'run' | 'subject' | 'data'>): QueryKey[] {
   const kind = e.type.split('.', 1)[0];
   const keys: QueryKey[] = [['events']];
   if (e.run) keys.push(['run', e.run]);
@@ -27,6 +27,19 @@ export function staleBy(e: Pick<Event, 'type' | 'project' | 'run' | 'subject'>):
       break;
     case 'approval':
       keys.push(['approvals'], ['overview'], ['runs']);
+      break;
+    case 'release':
+    case 'rollout': {
+      const of = (e.data as { release?: unknown } | null | undefined)?.release;
+      if (typeof of === 'string' && of !== '') keys.push(['release', of]);
+      if (kind === 'rollout' && e.subject) keys.push(['rollout', e.subject]);
+      if (e.project) keys.push(['status', e.project]);
+      keys.push(['releases']);
+      break;
+    }
+    case 'agent':
+      keys.push(['agents']);
+      if (e.subject) keys.push(['agent', e.subject]);
       break;
     case 'project':
       keys.push(['projects'], ['overview']);

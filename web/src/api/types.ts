@@ -21,8 +21,10 @@ export type Action =
   | 'project:read' | 'project:write' | 'project:create' | 'project:delete'
   | 'run:read' | 'run:start' | 'run:cancel' | 'run:rerun' | 'run:delete'
   | 'approval:read' | 'approval:decide'
+  | 'release:read' | 'release:start' | 'release:control' | 'release:promote'
   | 'secret:list' | 'secret:write'
   | 'event:read' | 'runner:read' | 'runner:write'
+  | 'agent:read' | 'agent:write' | 'metrics:read' | 'metrics:write'
   | 'account:read' | 'account:write' | 'token:own'
   | 'settings:read' | 'settings:write';
 
