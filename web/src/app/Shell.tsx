@@ -1,7 +1,7 @@
 /** What is around every screen: where one can go, who one is, and whether the page is live. */
 import { ActionIcon, Drawer, Menu, UnstyledButton, useMantineColorScheme } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconBuildingLighthouse, IconChecks, IconDeviceDesktop, IconFolders, IconHistory, IconKeyboard, IconLogout, IconMenu2, IconMoon, IconPlayerPlay, IconServer2, IconSettings, IconSun, IconUser } from '@tabler/icons-react';
+import { IconBuildingLighthouse, IconChecks, IconDeviceDesktop, IconFolders, IconHistory, IconKeyboard, IconLogout, IconMenu2, IconMoon, IconPlayerPlay, IconRocket, IconServer2, IconTopologyStar3, IconSettings, IconSun, IconUser } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, type ReactNode } from 'react';
 import { Link, NavLink, Outlet, ScrollRestoration, useLocation, useNavigate } from 'react-router';
@@ -19,7 +19,9 @@ const places = [
   { to: '/', label: 'Overview', icon: IconBuildingLighthouse },
   { to: '/projects', label: 'Projects', icon: IconFolders },
   { to: '/runs', label: 'Runs', icon: IconPlayerPlay },
+  { to: '/releases', label: 'Releases', icon: IconRocket },
   { to: '/approvals', label: 'Approvals', icon: IconChecks },
+  { to: '/agents', label: 'Agents', icon: IconTopologyStar3, action: 'agent:read' },
   { to: '/runners', label: 'Runners', icon: IconServer2, action: 'runner:read' },
   { to: '/audit', label: 'Audit trail', icon: IconHistory, action: 'event:read' },
   { to: '/settings', label: 'Settings', icon: IconSettings },

@@ -1,5 +1,7 @@
 /** Filters of lists, kept in the address, so that a list can be linked to and the back button works. */
+import type { ReleaseFilter, ReleaseStatus } from '../api/releases';
 import type { Status } from '../api/types';
+import { releaseStatuses } from '../release/status';
 
 export const statuses: Status[] = ['pending', 'queued', 'waiting', 'running', 'success', 'failure', 'cancelled', 'skipped'];
 
@@ -32,6 +34,22 @@ export function writeRunFilter(f: RunFilter): URLSearchParams {
   for (const p of [...f.project].sort()) q.append('project', p);
   for (const s of statuses) if (f.status.includes(s)) q.append('status', s);
   for (const key of runText) if (f[key].trim()) q.set(key, f[key].trim());
+  return q;
+}
+
+const releaseText = ['service', 'environment'] as const;
+
+export function readReleaseFilter(q: URLSearchParams): ReleaseFilter {
+  const f: ReleaseFilter = { project: unique(q.getAll('project')), status: unique(q.getAll('status')).filter((s): s is ReleaseStatus => (releaseStatuses as string[]).includes(s)), service: '', environment: '' };
+  for (const key of releaseText) f[key] = q.get(key)?.trim() ?? '';
+  return f;
+}
+
+export function writeReleaseFilter(f: ReleaseFilter): URLSearchParams {
+  const q = new URLSearchParams();
+  for (const p of [...f.project].sort()) q.append('project', p);
+  for (const s of releaseStatuses) if (f.status.includes(s)) q.append('status', s);
+  for (const key of releaseText) if (f[key].trim()) q.set(key, f[key].trim());
   return q;
 }
 

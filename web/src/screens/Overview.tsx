@@ -3,12 +3,14 @@ import { Button } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
 import { q } from '../api/queries';
+import { qr } from '../api/releases';
 import type * as t from '../api/types';
 import { plural } from '../lib/format';
 import { Loaded } from '../parts/Loaded';
 import { Empty, Page, Section } from '../parts/Page';
 import { RunList } from '../parts/RunList';
 import { Ago } from '../parts/Time';
+import { ReleaseList } from '../release/ReleaseList';
 import { Days } from './overview/Days';
 import classes from './overview/overview.module.css';
 
@@ -26,15 +28,19 @@ function Content({ o }: { o: t.Overview }) {
   const active = o.active ?? [];
   const recent = o.recent ?? [];
   const waiting = o.waiting ?? [];
-  if (recent.length === 0 && active.length === 0) return <FirstSteps />;
+  const releases = useQuery(qr.underWay()).data ?? [];
+  const asking = releases.filter((r) => r.status === 'paused' || (r.environments ?? []).some((e) => e.status === 'gated' && (e.gate?.approvals ?? []).length > 0));
+  if (recent.length === 0 && active.length === 0 && releases.length === 0) return <FirstSteps />;
   return (
     <>
       <div className={classes.figures}>
         <Figure label="Red on main branches" value={red.length} tone={red.length > 0 ? 'failure' : undefined} to="#red" />
         <Figure label="Wait for approval" value={waiting.length} tone={waiting.length > 0 ? 'waiting' : undefined} to="/approvals" />
+        <Figure label="Releases under way" value={releases.length} tone={asking.length > 0 ? 'waiting' : releases.length > 0 ? 'running' : undefined} note={asking.length > 0 ? `${asking.length} wait for somebody` : undefined} to="/releases?status=building&status=waiting&status=running&status=paused&status=returning" />
         <Figure label="Active runs" value={active.length} tone={active.length > 0 ? 'running' : undefined} to="/runs?status=queued&status=waiting&status=running" />
         <Figure label="Jobs on runners" value={<>{o.busy}<small> of {o.places}</small></>} note={o.queue > 0 ? `${plural(o.queue, 'job')} in the queue` : 'no queue'} to="/runners" />
       </div>
+      {releases.length > 0 && <Section title="Releases under way" actions={<Link to="/releases">All releases</Link>}><ReleaseList releases={releases} /></Section>}
       <Section title="Last 14 days"><Days days={o.days ?? []} /></Section>
       {red.length > 0 && <Section title="Red: the newest run on a main branch failed" id="red"><RunList runs={red} /></Section>}
       {waiting.length > 0 && (

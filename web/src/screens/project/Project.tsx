@@ -1,6 +1,6 @@
 /** One project: its pipelines and runs, and the settings by which they run. */
 import { Tabs } from '@mantine/core';
-import { IconPlayerPlay } from '@tabler/icons-react';
+import { IconPlayerPlay, IconRocket } from '@tabler/icons-react';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { useNavigate, useParams } from 'react-router';
@@ -13,6 +13,8 @@ import { Page } from '../../parts/Page';
 import table from '../../parts/table.module.css';
 import { Deliveries } from './Deliveries';
 import { Environments } from './Environments';
+import { Ship } from '../../release/Ship';
+import { ProjectReleases } from './ProjectReleases';
 import { ProjectRuns } from './ProjectRuns';
 import { ProjectSettings } from './ProjectSettings';
 import { Secrets } from './Secrets';
@@ -31,16 +33,23 @@ function Screen({ project: p }: { project: Project }) {
   const me = useMe();
   const navigate = useNavigate();
   const [start, setStart] = useState<string | null>(null);
+  const [shipping, setShipping] = useState(false);
   return (
     <Page
       title={p.name || p.id}
       heading={<>{p.name || p.id}{p.paused && <span className={table.tag}>paused: nothing starts by itself</span>}</>}
       sub={<span className="mono" style={{ overflowWrap: 'anywhere' }}>{p.source.url}{p.source.path && ` · ${p.source.path}`}</span>}
-      actions={<CanButton action="run:start" project={p.id} leftSection={<IconPlayerPlay size={15} />} onClick={() => setStart('')}>Start a run</CanButton>}
+      actions={(
+        <>
+          <CanButton action="release:start" project={p.id} variant={tab === 'releases' ? 'filled' : 'default'} leftSection={<IconRocket size={15} />} onClick={() => setShipping(true)}>Ship</CanButton>
+          <CanButton action="run:start" project={p.id} variant={tab === 'releases' ? 'default' : 'filled'} leftSection={<IconPlayerPlay size={15} />} onClick={() => setStart('')}>Start a run</CanButton>
+        </>
+      )}
     >
       <Tabs value={tab} onChange={(v) => void navigate(`/projects/${p.id}${v === 'runs' ? '' : `/${v}`}`)} keepMounted={false}>
         <Tabs.List className={table.tabs}>
           <Tabs.Tab value="runs">Runs</Tabs.Tab>
+          <Tabs.Tab value="releases">Releases</Tabs.Tab>
           <Tabs.Tab value="environments">Environments</Tabs.Tab>
           <Tabs.Tab value="variables">Variables</Tabs.Tab>
           {may(me, 'secret:list', p.id) && <Tabs.Tab value="secrets">Secrets</Tabs.Tab>}
@@ -49,6 +58,7 @@ function Screen({ project: p }: { project: Project }) {
         </Tabs.List>
         <div className={table.panel}>
           <Tabs.Panel value="runs"><ProjectRuns project={p} onStart={setStart} /></Tabs.Panel>
+          <Tabs.Panel value="releases"><ProjectReleases project={p} onShip={() => setShipping(true)} /></Tabs.Panel>
           <Tabs.Panel value="environments"><Environments project={p} /></Tabs.Panel>
           <Tabs.Panel value="variables"><Variables project={p} /></Tabs.Panel>
           <Tabs.Panel value="secrets"><Secrets project={p} /></Tabs.Panel>
@@ -56,6 +66,7 @@ function Screen({ project: p }: { project: Project }) {
           <Tabs.Panel value="settings"><ProjectSettings key={p.version} project={p} /></Tabs.Panel>
         </div>
       </Tabs>
+      {shipping && <Ship project={p} onClose={() => setShipping(false)} />}
       {start !== null && <StartRun project={p} file={start} onClose={() => setStart(null)} />}
     </Page>
   );
