@@ -65,6 +65,12 @@ func (s *Service) find(ctx context.Context, r *record, one planService) (bool, e
 		return false, err
 	}
 	r.Release.Candidates = append(r.Release.Candidates, c)
+	// Only a run that has succeeded is found, and it may be found before anybody has asked how it stands.
+	for i := range r.Release.Builds {
+		if b := &r.Release.Builds[i]; b.Run == a.Run {
+			b.Status, b.Reason = Succeeded, ""
+		}
+	}
 	return true, nil
 }
 

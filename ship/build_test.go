@@ -29,6 +29,13 @@ func TestBuild(t *testing.T) {
 		}
 		r.forge.mu.Unlock()
 
+		// Its run ends between two looks: the candidate is found before anybody has asked how the run stands.
+		r.forge.commit(t, "quick", shop, map[string]string{"ledger": "1"})
+		r.forge.built["quick"], r.forge.quick["quick"] = map[string][]byte{"web": zipped(t, map[string]string{"web": "#!/bin/sh\n1"})}, true
+		if got = r.settled(r.start("quick").ID); len(got.Builds) != 1 || got.Builds[0] != (Build{Run: "run-quick", Status: Succeeded}) {
+			t.Errorf("it is %+v", got)
+		}
+
 		r.forge.commit(t, "two", shop, map[string]string{"ledger": "2"})
 		r.forge.fails["two"] = "the job test failed"
 		got = r.settled(r.start("two").ID)

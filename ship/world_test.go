@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -155,6 +156,7 @@ type forge struct {
 	runs             map[string]*run
 	starts           map[string]int
 	fails            map[string]string // reasons of commits whose runs fail
+	quick            map[string]bool   // commits whose runs end right after a look
 }
 
 type run struct {
@@ -163,7 +165,7 @@ type run struct {
 }
 
 func newForge() *forge {
-	return &forge{files: map[string]fstest.MapFS{}, artifacts: map[string]map[string][]byte{}, built: map[string]map[string][]byte{}, runs: map[string]*run{}, starts: map[string]int{}, fails: map[string]string{}}
+	return &forge{files: map[string]fstest.MapFS{}, artifacts: map[string]map[string][]byte{}, built: map[string]map[string][]byte{}, runs: map[string]*run{}, starts: map[string]int{}, fails: map[string]string{}, quick: map[string]bool{}}
 }
 
 // commit adds one, whose services are built already with a content each.
@@ -235,14 +237,16 @@ func (f *forge) State(_ context.Context, id string) (bool, bool, string, error) 
 	defer f.mu.Unlock()
 	r := f.runs[id]
 	if r.looks++; r.looks < 3 {
+		// It may end right after it was asked for how it stands.
+		if r.looks == 2 && f.quick[r.commit] {
+			maps.Copy(f.artifacts[r.commit], f.built[r.commit])
+		}
 		return false, false, "running", nil
 	}
 	if why := f.fails[r.commit]; why != "" {
 		return true, false, why, nil
 	}
-	for name, b := range f.built[r.commit] {
-		f.artifacts[r.commit][name] = b
-	}
+	maps.Copy(f.artifacts[r.commit], f.built[r.commit])
 	return true, true, "", nil
 }
 

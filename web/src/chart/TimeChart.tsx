@@ -163,6 +163,8 @@ function mark(u: UPlot, markers: Marker[], v: (name: string) => string, font: st
   const scale = devicePixelRatio;
   const ends: number[] = [];
   ctx.save();
+  ctx.textAlign = 'left';
+  ctx.textBaseline = 'alphabetic';
   ctx.font = font.replace(/^\d+/, (n) => String(Number(n) * scale));
   for (const m of [...markers].sort((a, b) => a.time - b.time)) {
     const x = Math.round(u.valToPos(m.time, 'x', true));

@@ -38,9 +38,10 @@ function Region({ p, alone }: { p: Placed; alone: boolean }) {
   const versions = (p.versions ?? []).filter((v) => v.running > 0 || v.healthy > 0 || v.weight > 0);
   const main = [...versions].sort((a, b) => b.weight - a.weight)[0];
   const problems = p.problems ?? [];
+  const plain = alone && p.region === 'default';
   return (
-    <div className={classes.place} data-bad={problems.length > 0 || undefined}>
-      {(!alone || p.region !== 'default') && <span className={classes.region}>{p.region}</span>}
+    <div className={classes.place} data-plain={plain || undefined}>
+      {!plain && <span className={classes.region}>{p.region}</span>}
       {versions.length === 0 ? <span className="dim">nothing runs</span> : versions.filter((v) => v.weight > 0 || v === main).map((v) => <Version key={v.version + v.baseline} v={v} of={p.instances} split={versions.filter((x) => x.weight > 0).length > 1} />)}
       {versions.filter((v) => v.weight > 0).length > 1 && <Split parts={versions.map((v) => ({ side: v.baseline ? 'baseline' : v === main ? 'old' : 'new', weight: v.weight, label: named(v) }))} />}
       {problems.length > 0 && <Tooltip multiline maw={420} label={problems.join('; ')}><span className={classes.problem} tabIndex={0}><IconAlertTriangle size={14} /> <span className="clip">{problems[0]}</span></span></Tooltip>}

@@ -67,7 +67,7 @@ function Screen({ agent: a }: { agent: Agent }) {
       {shown && <Section title={<>Log of {shown.id}</>} id="log"><Log agent={a.name} instance={shown.id} /></Section>}
       {addresses.length > 0 && (
         <Section title="Listens at">
-          <ul className={classes.addresses}>{addresses.map(([name, address]) => <li key={name}><span className="mono">{address}</span> <span className="dim">{name}</span></li>)}</ul>
+          <ul className={classes.addresses}>{addresses.map(([name, address]) => <li key={name}><span className="mono">{address}</span> {name !== address && <span className="dim">{name}</span>}</li>)}</ul>
         </Section>
       )}
       <Confirm opened={removing} onClose={() => setRemoving(false)} title={`Take ${a.name} out?`} verb="Take it out" type={a.name} act={async () => {
