@@ -226,8 +226,8 @@ func (s *Service) region(ctx context.Context, m *member) (release.Observed, erro
 // applied it, and has a healthy instance of whom it shall lead to.
 func regionShare(m *member, g groups, views []view) int {
 	d := m.Desired.V
-	if g.fresh == "" || d.New.Instances == 0 {
-		return 0
+	if g.fresh == "" || d.New.Instances == 0 || d.Weight == 0 && g.old == "" {
+		return 0 // where nothing was before, no share can go to anybody else: it ends with the instances
 	}
 	serving, sum, asked := 0, 0, true
 	for i := range views {

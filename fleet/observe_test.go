@@ -89,6 +89,26 @@ func TestWeightsAreReal(t *testing.T) {
 	}
 }
 
+// TestNothingToGoBackTo: the first version of all, ill from the start, has no share that could go to another one.
+func TestNothingToGoBackTo(t *testing.T) {
+	h := open(t, storetest.Open(t))
+	h.joinHost(t, "eu-1", map[string]string{"zone": "a"})
+	a := h.shelf.put(t, "shop", shop, "production", "web", 1)
+	r := record(1, 1, shopWeb, a, release.Candidate{}, one)
+	h.hosts["eu-1"].sick[a.Version()] = process.Status{State: process.Crashed, Crashes: 1, Reason: "it exited with code 3 at once"}
+	h.apply(t, r, desiredOf(a, release.Candidate{}, 1, 0, release.Whole))
+	h.sync(t)
+	if o := h.look(t, r); o.Weights[a] != 0 {
+		t.Errorf("it has traffic without being well: %+v", o)
+	}
+	r.Version++
+	h.apply(t, r, desiredOf(a, release.Candidate{}, 1, 0, 0))
+	h.sync(t)
+	if o := h.look(t, r); o.Weights[a] != 0 {
+		t.Errorf("what is waited for here never comes: %+v", o)
+	}
+}
+
 func TestCounters(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		h, r, a, b := two(t, db)

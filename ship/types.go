@@ -208,7 +208,9 @@ func (r Release) Allows() []string {
 			return slices.Contains([]release.Phase{release.Holding, release.Soaking, release.Warm}, release.Phase(s.Status))
 		})
 	})
-	done := any(func(e Environment) bool { return e.Status == Succeeded })
+	done := any(func(e Environment) bool {
+		return e.Status == Succeeded && slices.ContainsFunc(e.Services, func(s Member) bool { return s.Rollout != 0 })
+	})
 	add(any(func(e Environment) bool { return e.Status == Gated && e.Gate != nil && len(e.Gate.Approvals) > 0 }), "approve", "reject")
 	add(!r.Status.Ended() && r.Status != Returning && r.Status != Paused, "pause")
 	add(r.Status == Paused, "resume")
