@@ -202,6 +202,9 @@ func (i *Instance) over(p process, o *outcome) {
 		}
 	}
 	i.logs.note("%s", o.exit.reason)
+	if quote := i.logs.quote(); quote != "" && !o.exit.clean && o.because == "" {
+		o.exit.reason += ", after it wrote " + quote
+	}
 }
 
 func counted(n int, one, many string) string {

@@ -107,6 +107,7 @@ type logs struct {
 	closed  bool
 	changed chan struct{} // closed and replaced with each write
 	buf     []byte
+	said    said
 
 	// A bucket of bytes that the instance may still write, and what was left out since it was empty.
 	tokens       float64
@@ -211,7 +212,16 @@ func (l *logs) add(stream string, text []byte, beyond int64) {
 	if beyond > 0 {
 		text = fmt.Appendf(bytes.Clone(text), " [%d more bytes left out]", beyond)
 	}
+	l.said.hear(stream, text)
 	l.write(Line{Time: now, Stream: stream, Text: text})
+}
+
+// quote returns what a process said of its end, or nothing. It forgets it: the next process says its own.
+func (l *logs) quote() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.said.forget()
+	return l.said.text()
 }
 
 func (l *logs) mask(text []byte) []byte {
