@@ -1,5 +1,4 @@
 /** Chromium, and the pictures that are kept of each screen. */
-import { mkdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
@@ -15,8 +14,6 @@ export interface Window {
 }
 
 export async function open(url: string): Promise<Window> {
-  rmSync(shots, { recursive: true, force: true });
-  mkdirSync(shots, { recursive: true });
   const browser: Browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],

@@ -1,9 +1,9 @@
 /** A real server on a folder of its own, and a project whose jobs the tests hold back and let go. */
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 export interface Server {
   url: string;
@@ -15,6 +15,8 @@ export interface Server {
   release: (name: string) => void;
   /** Makes the next runs fail, or not. */
   fail: (yes: boolean) => void;
+  /** Changes files of the project. */
+  commit: (files: Record<string, string>, message: string) => void;
   /** Everything that the server has written so far. */
   log: () => string;
   stop: () => Promise<void>;
@@ -96,7 +98,7 @@ jobs:
   };
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((done, failed) => {
     const s = createServer();
     s.once('error', failed);
@@ -107,19 +109,25 @@ async function freePort(): Promise<number> {
   });
 }
 
-/** Starts the binary that GANTRY_BIN names. */
-export async function start(): Promise<Server> {
+/** Starts the binary that GANTRY_BIN names, with a project's folder that has the files; gates is a folder that the tests leave files in. */
+export async function start(files: (gates: string) => Record<string, string> = workflows, title = 'Send orders to the venue'): Promise<Server> {
   const binary = process.env.GANTRY_BIN;
   if (!binary) throw new Error('GANTRY_BIN has to name the gantry to be tested; go test ./web sets it');
   const root = mkdtempSync(join(tmpdir(), 'gantry-e2e-'));
   const folder = join(root, 'desk');
   const gates = join(root, 'gates');
-  for (const d of [folder, gates, join(folder, '.github/workflows')]) mkdirSync(d, { recursive: true });
-  for (const [file, text] of Object.entries(workflows(gates))) writeFileSync(join(folder, file), text);
+  for (const d of [folder, gates]) mkdirSync(d, { recursive: true });
   const git = (...args: string[]) => execFileSync('git', ['-c', 'user.name=ann', '-c', 'user.email=ann@example.com', ...args], { cwd: folder, stdio: 'pipe' });
+  const commit = (more: Record<string, string>, message: string) => {
+    for (const [file, text] of Object.entries(more)) {
+      mkdirSync(dirname(join(folder, file)), { recursive: true });
+      writeFileSync(join(folder, file), text);
+    }
+    git('add', '-A');
+    git('commit', '-q', '-m', message);
+  };
   git('init', '-q', '-b', 'main');
-  git('add', '-A');
-  git('commit', '-q', '-m', 'Send orders to the venue');
+  commit(files(gates), title);
   const url = `http://127.0.0.1:${await freePort()}`;
   const child: ChildProcess = spawn(binary, ['up', '--data', join(root, 'data'), '--listen', url.slice('http://'.length), '--jobs', '4'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
@@ -140,10 +148,15 @@ export async function start(): Promise<Server> {
     folder,
     release: (name) => writeFileSync(join(gates, name), ''),
     fail: (yes) => (yes ? writeFileSync(join(gates, 'fail'), '') : rmSync(join(gates, 'fail'), { force: true })),
+    commit,
     log: () => out,
     async stop() {
       child.kill('SIGTERM');
       await ended;
+      // Agents outlive the server, and what they run outlives them: they are told to end it.
+      for (const agent of existsSync(join(root, 'data/agents')) ? readdirSync(join(root, 'data/agents')) : []) {
+        execFileSync(binary, ['agent', 'stop', '--dir', join(root, 'data/agents', agent)], { stdio: 'pipe' });
+      }
       rmSync(root, { recursive: true, force: true });
     },
   };

@@ -50,7 +50,7 @@ function Service({ member: m, rollout, shown, onShow }: { member: Member; rollou
   );
   return (
     <li>
-      {rollout ? <button type="button" className={classes.member} aria-current={shown === rollout.id || undefined} onClick={() => onShow(rollout.id)} aria-label={`${m.service} in ${rollout.environment}: ${statusWords(m.status)}`}>{row}</button> : <div className={classes.member}>{row}</div>}
+      {rollout ? <button type="button" className={classes.member} aria-current={shown === rollout.id || undefined} onClick={() => onShow(rollout.id)}>{row}</button> : <div className={classes.member}>{row}</div>}
     </li>
   );
 }

@@ -48,7 +48,7 @@ function Screen({ release: r }: { release: Release }) {
         <Fact name="From"><span className="mono">{r.ref.replace(/^refs\/(heads|tags)\//, '') || 'the default branch'}</span></Fact>
         <Fact name="Begun by">{r.actor_name || actorName(r.actor)} <span className="dim"><Ago at={r.created_at} /></span></Fact>
         <Fact name="Duration"><Took from={r.created_at} to={r.ended_at} /></Fact>
-        {(r.builds ?? []).map((b) => <Fact key={b.run} name="Built by"><StatusIcon status={signOf(b.status)} /> <Link to={`/runs/${b.run}`}>{b.pipeline.replace(/^.*\//, '')}</Link>{b.reason && <div className={run.reason}>{b.reason}</div>}</Fact>)}
+        {(r.builds ?? []).map((b) => <Fact key={b.run} name="Built by"><StatusIcon status={signOf(b.status)} /> <Link to={`/runs/${b.run}`}>{b.pipeline.replace(/^.*\//, '') || `run ${b.run}`}</Link>{b.reason && <div className={run.reason}>{b.reason}</div>}</Fact>)}
       </dl>
       {(r.notes ?? []).length > 0 && <Alert variant="light" color="gray" mt="md" title="Known before it began"><ul style={{ margin: 0, paddingLeft: 18 }}>{r.notes!.map((n) => <li key={n}>{n}</li>)}</ul></Alert>}
       <Section title="Environments"><Environments release={r} shown={shown?.id} onShow={(id) => setParams({ rollout: String(id) }, { replace: true })} /></Section>
@@ -84,8 +84,8 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
 function Outcome({ release: r }: { release: Release }) {
   const bad = r.status === 'rolled-back' || r.status === 'failed' || r.status === 'returning';
   if (!r.reason || !(bad || r.status === 'paused' || r.status === 'cancelled')) return null;
-  const titles: Record<string, string> = { 'rolled-back': 'Rolled back by itself or by a person', failed: 'The release failed', returning: 'The release goes back', paused: 'The release waits', cancelled: 'The release was cancelled' };
-  const cause = (r.rollouts ?? []).find((x) => x.state.cause);
+  const titles: Record<string, string> = { 'rolled-back': 'Withdrawn and rolled back', failed: 'The release failed', returning: 'The release goes back', paused: 'The release waits', cancelled: 'The release was cancelled' };
+  const cause = (r.rollouts ?? []).find((x) => x.state.cause?.startsWith('the analysis'));
   return (
     <Alert variant="light" color={bad ? 'red' : 'yellow'} mb="md" role="status" title={titles[r.status]}>
       {r.reason}
