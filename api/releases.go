@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gantry-ops/gantry/auth"
@@ -50,9 +51,14 @@ func (s *Server) may(ctx context.Context, project string, commands []string) []s
 // shown completes a release with what its caller may do.
 func (s *Server) shown(ctx context.Context, r ship.Release) ship.Release {
 	r.May = s.may(ctx, r.Project, r.Allows())
+	// Nobody decides about what they have begun, whatever their role.
+	own := r.Actor == identity(ctx).Actor
+	if own {
+		r.May = slices.DeleteFunc(r.May, func(c string) bool { return c == "approve" || c == "reject" })
+	}
 	for i := range r.Environments {
 		if g := r.Environments[i].Gate; g != nil {
-			g.MayApprove = s.o.Auth.Allowed(identity(ctx), auth.ApprovalDecide, r.Project) && r.Environments[i].Status == ship.Gated
+			g.MayApprove = !own && s.o.Auth.Allowed(identity(ctx), auth.ApprovalDecide, r.Project) && r.Environments[i].Status == ship.Gated
 		}
 	}
 	for i := range r.Rollouts {

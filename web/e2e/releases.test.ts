@@ -138,6 +138,7 @@ test('the first release comes to staging, and waits for another person before pr
   await ship();
   await page.getByText('0 of 1 approval').waitFor({ timeout: 50_000 });
   await page.getByText('waits at its gate').waitFor();
+  await page.getByText('nobody decides about a release that they have begun', { exact: false }).waitFor();
   await look('release-gated');
   expect((await ask(ports[0])).text).toBe('version 1');
 });

@@ -33,6 +33,9 @@ const dashes: (number[] | undefined)[] = [undefined, [6, 4], [2, 3], [10, 4, 2, 
 const kinds = { new: { color: '--g-new', width: 2.2, dash: undefined }, old: { color: '--g-old', width: 1.6, dash: [7, 4] }, baseline: { color: '--g-baseline', width: 1.6, dash: [2, 3] } } as const;
 const tones = { good: '--g-success', bad: '--g-failure', neutral: '--g-dim' } as const;
 
+/** What lies between two marks of the axis of time, in seconds: its labels go down to the second. */
+const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800];
+
 interface Look {
   color: string;
   width: number;
@@ -120,7 +123,7 @@ function Canvas({ data, series, styles, markers, height, sync, unit, range, onAt
         y: { range: (_, low, high) => [Math.min(0, low ?? 0), !high || high <= 0 ? (unit === 'ratio' ? 0.05 : 1) : high * 1.08] },
       },
       axes: [
-        { ...axis, space: 70, values: (_, splits, __, ___, step) => splits.map((s) => clock(s * 1000).slice(...(step >= 86_400 ? [5, 10] : step >= 60 ? [11, 16] : [11, 19]) as [number, number])) },
+        { ...axis, space: 70, incrs: steps, values: (_, splits, __, ___, step) => splits.map((s) => clock(s * 1000).slice(...(step >= 86_400 ? [5, 10] : step >= 60 ? [11, 16] : [11, 19]) as [number, number])) },
         { ...axis, size: 58, space: 32, values: (_, splits) => splits.map((s) => value(s, unit)) },
       ],
       series: [{}, ...series.map((s, i) => ({ label: s.label, stroke: styles[i]!.color, width: styles[i]!.width, dash: styles[i]!.dash as number[] | undefined, points: { show: false } }))],

@@ -1,12 +1,11 @@
 /** One candidate on its way into one environment: its steps, its traffic, both versions' curves and what was judged. */
-import { SegmentedControl } from '@mantine/core';
+import { Button, SegmentedControl } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useState } from 'react';
 import { moving, qr, type Release, type Rollout, type Seen } from '../../api/releases';
 import { count, plural } from '../../lib/format';
 import { Section } from '../../parts/Page';
-import { Button } from '@mantine/core';
-import { useNow, Took } from '../../parts/Time';
+import { Took, useNow } from '../../parts/Time';
 import { commands, Tell } from '../../release/commands';
 import { StateText } from '../../release/Sign';
 import { Split } from '../../release/Split';
@@ -38,7 +37,7 @@ export function RolloutView({ release, rollout: r }: { release: Release; rollout
       <div className={classes.rollout}>
         <div className={classes.now}>
           <StateText state={r.state.paused && live ? 'paused' : r.state.phase} />
-          <span>{r.state.cause || r.state.reason}</span>
+          {r.state.phase !== 'succeeded' && <span>{r.state.cause || r.state.reason}</span>}
           {live && r.state.since && <span className="dim">for <Took from={r.state.since} to={null} /></span>}
         </div>
         {waves.map((regions, i) => (
