@@ -5,6 +5,9 @@
 //	go run ./soak -gantry bin/gantry -rounds 200
 //	go run ./soak -gantry bin/gantry -rounds 200 -db postgres://… -servers 2
 //	go run ./soak -gantry bin/gantry -faults -db postgres://…
+//	go run ./soak -gantry bin/gantry -releases -rounds 100
+//	go run ./soak -gantry bin/gantry -ends -rounds 20
+//	go run ./soak -gantry bin/gantry -withdrawals -rounds 20
 //
 // It sees gantry from outside: the binary, its HTTP API, and nothing else. The seed is printed; with the same one the same moments are
 // chosen, as far as the machine repeats itself.
@@ -35,6 +38,8 @@ type options struct {
 	settle time.Duration
 	keep   bool
 	faults bool
+	// releases, ends and withdrawals are other things to be tried, each o.rounds times.
+	releases, ends, withdrawals bool
 	// only is a part of the names of the faults that are tried; empty: all.
 	only string
 	// place is where the servers' folders are; empty: in the world's. flags are given to them.
@@ -53,14 +58,24 @@ func main() {
 	flag.DurationVar(&o.longest, "longest", 1500*time.Millisecond, "how long a server lives at most once it is ready")
 	flag.DurationVar(&o.settle, "settle", 3*time.Minute, "how long the runs may take to end after the last kill")
 	flag.BoolVar(&o.faults, "faults", false, "in place of kills: a full disk, a database that goes away, webhook storms, slow readers, a runner cut off")
+	flag.BoolVar(&o.releases, "releases", false, "in place of kills: -rounds releases under load, with rollbacks, upgrades of the agent and kills of the server; nobody may notice")
+	flag.BoolVar(&o.ends, "ends", false, "in place of kills: -rounds releases while the server, the agent and the workload are killed, alone and together; each has to come to an end")
+	flag.BoolVar(&o.withdrawals, "withdrawals", false, "in place of kills: how long a bad version has traffic, -rounds times for each kind")
 	flag.StringVar(&o.only, "only", "", "with -faults: only those whose names have this part")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	do := run
-	if o.faults {
+	switch {
+	case o.faults:
 		do = runFaults
+	case o.releases:
+		do = runReleases
+	case o.ends:
+		do = runEnds
+	case o.withdrawals:
+		do = runWithdrawals
 	}
 	if err := do(ctx, o); err != nil {
 		log.Fatalf("soak: %v", err)
