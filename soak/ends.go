@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -31,7 +32,7 @@ func runEnds(ctx context.Context, o options) error {
 		asking := startLoad(ctx, d.address, deskRate)
 		defer asking.stop()
 		serving := d.version
-		ends, kills := map[string]int{}, map[string]int{}
+		ends, kills, resumed := map[string]int{}, map[string]int{}, 0
 		for n := 1; n <= o.rounds; n++ {
 			if err := d.commit(ctx, behaviour{}, deskStrategies[random.IntN(len(deskStrategies))], deskAnalysis); err != nil {
 				return err
@@ -66,7 +67,15 @@ func runEnds(ctx context.Context, o options) error {
 				}
 			}
 			kills[strings.Join(names, "+")]++
-			r, err := d.ended(ctx, asked.ID)
+			// Where nothing could be measured for as long as the step may be extended, a person is waited for: who goes on.
+			r, err := d.settled(ctx, asked.ID, 2*time.Minute, "the end of a release", func(r releaseRow) bool {
+				if r.Status == "paused" {
+					if d.client.do(ctx, http.MethodPost, d.server.address, "/api/v1/releases/"+r.ID+"/resume", nil, nil) == nil {
+						resumed++
+					}
+				}
+				return slices.Contains(releaseEnds, r.Status)
+			})
 			if err != nil {
 				return fmt.Errorf("after the end of %s (seed %d): %w", strings.Join(names, ", "), o.seed, err)
 			}
@@ -87,7 +96,7 @@ func runEnds(ctx context.Context, o options) error {
 		}
 		asking.stop()
 		requests, failed, wrong, _, _ := asking.seen()
-		log.Printf("%d releases came to an end: %v; killed: %v; %d requests, %d of them while an agent or a workload was dead failed, %d wrong", o.rounds, ends, kills, requests, failed, wrong)
+		log.Printf("%d releases came to an end: %v, %d times after a person had to say go on; killed: %v; %d requests, %d of them while an agent or a workload was dead failed, %d wrong", o.rounds, ends, resumed, kills, requests, failed, wrong)
 		if wrong > 0 {
 			return fmt.Errorf("%d answers were wrong", wrong)
 		}
