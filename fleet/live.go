@@ -83,6 +83,8 @@ type live struct {
 	// at is when the report came, by this server's clock; stored is when one was stored last, and mark what of it rollouts look at.
 	at, stored time.Time
 	mark       string
+	// past are the counts of some minutes, by the route's service and version. Those of a version are changed by reports alone, in place.
+	past map[string]map[string][]Count
 	// polls are those that wait now; reports those since window.
 	polls, reports int
 	window         time.Time

@@ -76,6 +76,7 @@ func (s *Service) take(ctx context.Context, row *agentRow, said link.Report) err
 	s.mu.Lock()
 	// What there is to scrape are instances, and where they are.
 	moved := l.mark != mark
+	l.remember(&next, now)
 	l.kept, l.at, l.stored, l.mark = next, now, stored, mark
 	s.mu.Unlock()
 	if moved {

@@ -189,6 +189,25 @@ func (s samples) Counters(ctx context.Context, p release.Place) (map[string][]ju
 	return out, nil
 }
 
+// Past implements [judge.Samples].
+func (s samples) Past(ctx context.Context, p release.Place) (map[string][]judge.Trail, error) {
+	all, err := s.fleet.Past(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string][]judge.Trail, len(all))
+	for region, list := range all {
+		for _, t := range list {
+			one := judge.Trail{Version: t.Version, Counts: make([]judge.Count, len(t.Counts))}
+			for i, c := range t.Counts {
+				one.Counts[i] = judge.Count(c)
+			}
+			out[region] = append(out[region], one)
+		}
+	}
+	return out, nil
+}
+
 // questions asks in PromQL for the judge.
 type questions struct{ querier metrics.Querier }
 

@@ -259,6 +259,23 @@ func (w *Watch) Observe(s Scrape) bool {
 	return w.Failed()
 }
 
+// Learn takes in what the reference did before the watch began, in windows of about the length of a scrape, the oldest first, so that the watch knows from
+// its first scrape on how seldom the reference fails, and whether its failures come in clumps. Only counts are looked at: what latencies were
+// is learned from scrapes. Windows that make no sense are left out.
+func (w *Watch) Learn(reference []Window) {
+	for i := range reference {
+		r := &reference[i]
+		if r.Missing || r.check(w.config.Buckets) != nil {
+			continue
+		}
+		for k := range w.config.Metrics {
+			if w.config.Metrics[k].Kind == Errors {
+				w.state.Metrics[k].observeErrors(&Scrape{Reference: *r}, w.log(k))
+			}
+		}
+	}
+}
+
 // suspicious says that it is worth to look closer: most scrapes end here.
 func (w *Watch) suspicious() bool {
 	if w.state.CanaryMissing >= w.config.MissingScrapes {

@@ -359,3 +359,37 @@ func TestKnown(t *testing.T) {
 		})
 	}
 }
+
+// TestWatchLearns: what the reference did before is worth as much as scrapes of it, counts as none, and its clumps make failures count for less.
+func TestWatchLearns(t *testing.T) {
+	quiet, bad := Window{Requests: 19}, Scrape{Canary: Window{Requests: 1, Errors: 1}, Reference: Window{Requests: 19}}
+	two := func(w *Watch) bool {
+		w.Observe(bad)
+		return w.Observe(bad)
+	}
+	if two(newWatch(t, errorsMetric())) {
+		t.Error("two bad answers are enough where nothing is known of the reference")
+	}
+	w := newWatch(t, errorsMetric())
+	w.Learn(slices.Repeat([]Window{quiet}, 60))
+	if s := w.State(); s.Scrapes != 0 || s.Metrics[0].Reference.Requests != 60*19 || s.Metrics[0].Rounds != 0 {
+		t.Errorf("it has learned %+v", s)
+	}
+	if !two(w) {
+		t.Error("two bad answers are not enough after a minute without one")
+	}
+	w = newWatch(t, errorsMetric())
+	for i := range 60 {
+		one := quiet
+		if i%10 == 0 {
+			one.Errors = 6
+		}
+		w.Learn([]Window{one, {Missing: true}, {Requests: 1, Errors: 2}})
+	}
+	if s := w.State(); s.Metrics[0].Reference.Requests != 60*19 {
+		t.Errorf("it has learned what makes no sense: %+v", s.Metrics[0].Reference)
+	}
+	if two(w) {
+		t.Error("two bad answers are enough where the reference has six at a time")
+	}
+}

@@ -292,9 +292,15 @@ func (s *Service) observe(ctx context.Context, r release.Record, l *loaded, sc s
 		return nil, nil
 	}
 	config := l.Plan.config(l.Plan.Watch)
+	begins := l.Watch == nil
 	w, err := analysis.Resume(config, l.Watch)
 	if err != nil {
 		return nil, fmt.Errorf("resume the watch of the rollout %d: %w", r.ID, err)
+	}
+	if begins {
+		if err := s.learn(ctx, r, l, w, sc.From); err != nil {
+			return nil, err
+		}
 	}
 	failed := w.Observe(sc.both())
 	l.Watch = cloned(w.State())
@@ -327,6 +333,28 @@ func (s *Service) observe(ctx context.Context, r release.Record, l *loaded, sc s
 	l.Failed = &release.Opinion{Verdict: record.Judgement.Verdict, Early: true, Reason: because(record.Judgement)}
 	j := judgement(r, WatchKind, record, l.Failed.Reason, now)
 	return &j, nil
+}
+
+// learn tells a watch that begins what the old version did before. How it stands after that is its beginning, for whoever computes its judgement again.
+func (s *Service) learn(ctx context.Context, r release.Record, l *loaded, w *analysis.Watch, until time.Time) error {
+	if r.State.Old.IsZero() {
+		return nil
+	}
+	past, err := s.o.Samples.Past(ctx, r.Place)
+	if err != nil {
+		return err
+	}
+	var all []Trail
+	for _, region := range regions(r) {
+		all = append(all, past[region]...)
+	}
+	windows := earlier(all, r.State.Old.Version(), until, l.Plan.Interval)
+	w.Learn(windows)
+	l.Open.Start = cloned(w.State())
+	for i := range windows {
+		l.Past = sum(l.Past, windows[i])
+	}
+	return nil
 }
 
 // recorded is how many chunks the record of a watch goes back; where it stood before them is in it.

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,4 +80,47 @@ func TestWatchFails(t *testing.T) {
 		}
 		t.Fatal("it was not found in 30 s")
 	}, storetest.Clock(func() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }))
+}
+
+// TestPast: what the old version did before the rollout counts from the first look on, and a judgement that rests on it comes out the same again.
+func TestPast(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db, 3)
+		w.served(stable, 120)
+		w.second(traffic{}, stable, traffic{})
+		w.ask()
+		w.to(release.Holding, 0)
+		for range 20 {
+			w.second(traffic{20, 0.5, 0.02}, stable, small)
+			if w.ask().Verdict != analysis.Fail {
+				continue
+			}
+			all, err := w.judge.Judgements(t.Context(), 7)
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%+v %v", all, err)
+			}
+			if n := all[0].Results[0].Reference.Samples; n < 120*300 {
+				t.Errorf("the reference has %d requests, and had 360 a second for two minutes", n)
+			}
+			if e, err := w.judge.Explain(t.Context(), all[0].ID); err != nil || !e.Verified {
+				t.Errorf("%+v %v", e, err)
+			}
+			return
+		}
+		t.Fatal("it was not found in 20 s")
+	}, storetest.Clock(func() time.Time { return time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC) }))
+}
+
+func TestEarlier(t *testing.T) {
+	at := func(ms int) time.Time { return time.UnixMilli(1_800_000_000_000 + int64(ms)) }
+	got := earlier([]Trail{
+		{Version: "a", Counts: []Count{{at(0), 100, 1}, {at(1000), 110, 2}, {at(2100), 125, 2}, {at(5000), 155, 2}}},
+		{Version: "a", Counts: []Count{{at(500), 7, 0}, {at(1500), 10, 0}, {at(2500), 4, 0}, {at(3500), 5, 9}}}, // it went back, and cannot be
+		{Version: "b", Counts: []Count{{at(0), 0, 0}, {at(1000), 999, 999}}},
+		{Version: "a", Counts: []Count{{at(1000), 50, 0}}},
+	}, "a", at(4000), time.Second)
+	want := []window{{Requests: 10, Errors: 1}, {Requests: 3}, {Requests: 15}}
+	if !slices.EqualFunc(got, want, func(a, b window) bool { return a.Requests == b.Requests && a.Errors == b.Errors }) {
+		t.Errorf("%+v", got)
+	}
 }

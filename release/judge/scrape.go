@@ -223,4 +223,51 @@ func sum(a, b window) window {
 // Samples are the counters of a place, by region.
 type Samples interface {
 	Counters(ctx context.Context, p release.Place) (map[string][]Counters, error)
+	// Past is what was counted of the old version before: as much of it as is known, which may be nothing.
+	Past(ctx context.Context, p release.Place) (map[string][]Trail, error)
+}
+
+// Trail are counts of one version at one place that counts it, the oldest first; they only grow.
+type Trail struct {
+	Version string
+	Counts  []Count
+}
+
+// Count is what was counted until a time, by the server's clock.
+type Count struct {
+	At               time.Time
+	Requests, Errors int64
+}
+
+// earlier puts trails of a version together into windows as long as an interval, the oldest first, that end at a time. What a trail has counted between two
+// of its counts is in the window of the later one.
+func earlier(trails []Trail, version string, until time.Time, interval time.Duration) []window {
+	slots := map[int64]*window{}
+	var least int64
+	for _, t := range trails {
+		if t.Version != version {
+			continue
+		}
+		for i := 1; i < len(t.Counts); i++ {
+			a, b := t.Counts[i-1], t.Counts[i]
+			requests, errors := b.Requests-a.Requests, b.Errors-a.Errors
+			if b.At.After(until) || requests < 0 || errors < 0 || errors > requests || requests > analysis.MaxWindow {
+				continue
+			}
+			slot := -int64(until.Sub(b.At) / interval)
+			if slots[slot] == nil {
+				slots[slot] = &window{}
+			}
+			slots[slot].Requests += requests
+			slots[slot].Errors += errors
+			least = min(least, slot)
+		}
+	}
+	var all []window
+	for slot := least; slot <= 0; slot++ {
+		if w := slots[slot]; w != nil && w.Requests > 0 {
+			all = append(all, *w)
+		}
+	}
+	return all
 }

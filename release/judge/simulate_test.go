@@ -9,8 +9,8 @@ import (
 	"github.com/gantry-ops/gantry/store/storetest"
 )
 
-// TestHowSoon lets bad versions come to a service of 400 requests a second over many seeds, and prints after how many seconds of simulated time from the
-// first bad answer they are found.
+// TestHowSoon lets bad versions come to a service over many seeds, and prints after how many seconds of simulated time from the first bad answer they
+// are found: where the canary has so many requests a second, and where 20 and 50 are those of the whole service, of which it has 5 %.
 func TestHowSoon(t *testing.T) {
 	seeds := uint64(20)
 	if testing.Short() {
@@ -19,15 +19,22 @@ func TestHowSoon(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		canary, stable traffic
-		within         int
+		past, within   int
 	}{
-		{"half of 20 requests a second fail", traffic{20, 0.5, 0.02}, traffic{360, 0.002, 0.02}, 5},
-		{"50 requests a second take twice as long", traffic{50, 0.002, 0.04}, traffic{900, 0.002, 0.02}, 30},
+		{"half of 20 requests a second fail", traffic{20, 0.5, 0.02}, traffic{360, 0.002, 0.02}, 0, 5},
+		{"half of 1 request a second fail", traffic{1, 0.5, 0.02}, traffic{18, 0.0002, 0.02}, 120, 4},
+		{"50 requests a second take twice as long", traffic{50, 0.002, 0.04}, traffic{900, 0.002, 0.02}, 0, 30},
+		{"2.5 requests a second take twice as long", traffic{2.5, 0.002, 0.04}, traffic{45, 0.002, 0.02}, 120, 30},
 	} {
 		var took []int
 		for seed := range seeds {
 			w := newWorld(t, storetest.Open(t), 100+seed)
-			w.learn(30)
+			if c.past == 0 {
+				w.learn(30)
+			} else {
+				w.served(c.stable, c.past)
+				w.learn(3)
+			}
 			w.to(release.Holding, 0)
 			twin := c.canary
 			twin.fails, twin.typical = c.stable.fails, c.stable.typical

@@ -22,6 +22,7 @@ type world struct {
 	agents  []*agent
 	queries func(query string, at time.Time) ([]float64, error)
 	judge   *Service
+	past    []Trail
 	r       release.Record
 	rng     *rand.Rand
 }
@@ -67,6 +68,11 @@ func (w *world) Counters(context.Context, release.Place) (map[string][]Counters,
 		}
 	}
 	return all, nil
+}
+
+// Past is what the agents have counted since they began, where the test keeps it.
+func (w *world) Past(context.Context, release.Place) (map[string][]Trail, error) {
+	return map[string][]Trail{"eu": w.past}, nil
 }
 
 func (w *world) Value(_ context.Context, query string, at time.Time) ([]float64, error) {
@@ -157,6 +163,21 @@ var (
 	stable = traffic{360, 0.002, 0.02}
 	small  = traffic{20, 0.002, 0.02}
 )
+
+// served is what the old version did before anybody looked.
+func (w *world) served(t traffic, seconds int) {
+	for _, a := range w.agents {
+		trail := Trail{Version: older.Version()}
+		for range seconds {
+			w.serve(a.counts["old"], t)
+			w.now = w.now.Add(time.Second)
+			trail.Counts = append(trail.Counts, Count{w.now, a.counts["old"].Requests, a.counts["old"].Errors})
+		}
+		w.past = append(w.past, trail)
+		w.now = w.now.Add(time.Duration(-seconds) * time.Second)
+	}
+	w.now = w.now.Add(time.Duration(seconds) * time.Second)
+}
 
 // learn passes the time before the canary has traffic.
 func (w *world) learn(seconds int) {
