@@ -89,7 +89,7 @@ func needed(r release.Record) need {
 
 // difference takes what was counted since the last look. It reports false where no agent has said anything new and none is silent: then there is
 // nothing to look at yet. Counters that were used are remembered in next. What cannot be counted leaves all as it was, so that it is in the look that
-// succeeds.
+// succeeds; what makes no sense is left out for good.
 func difference(before map[string]last, all map[string][]Counters, r release.Record, regions []string, now time.Time, interval time.Duration) (s scrape, next map[string]last, ok bool) {
 	next = maps.Clone(before)
 	if next == nil {
@@ -99,6 +99,7 @@ func difference(before map[string]last, all map[string][]Counters, r release.Rec
 	fresh, old := r.State.New.Version(), r.State.Old.Version()
 	want := needed(r)
 	moved, missing := false, false
+	senseless := map[string]bool{}
 	present := map[string]bool{}
 	for _, region := range regions {
 		there := need{}
@@ -134,7 +135,8 @@ func difference(before map[string]last, all map[string][]Counters, r release.Rec
 				prior = last{}
 			}
 			if !add(side, c, prior) {
-				side.Missing, missing = true, true
+				// It is no better when more has come: what makes no sense is left out, and the next look begins here.
+				side.Missing, missing, senseless[key] = true, true, true
 			}
 		}
 		for _, side := range []struct {
@@ -152,7 +154,7 @@ func difference(before map[string]last, all map[string][]Counters, r release.Rec
 	if missing {
 		// What is known of a side that is not whole is nothing; it is counted when all is there again, except where counters have gone back.
 		for key, n := range next {
-			if b, ok := before[key]; ok && (b.Boot != n.Boot || n.Requests >= b.Requests && n.Errors >= b.Errors) && present[key] {
+			if b, ok := before[key]; ok && !senseless[key] && (b.Boot != n.Boot || n.Requests >= b.Requests && n.Errors >= b.Errors) && present[key] {
 				next[key] = b
 			}
 		}
@@ -172,7 +174,7 @@ func difference(before map[string]last, all map[string][]Counters, r release.Rec
 // add counts what came since, and reports false where that makes no sense.
 func add(w *window, c *Counters, prior last) bool {
 	requests, errors := c.Requests-prior.Requests, c.Errors-prior.Errors
-	if requests < 0 || errors < 0 || errors > requests || w.Requests+requests > analysis.MaxWindow || len(c.Latency) > analysis.DefaultBuckets.Count+1 {
+	if requests < 0 || errors < 0 || errors > requests || len(c.Latency) > analysis.DefaultBuckets.Count+1 {
 		return false
 	}
 	var latency analysis.Histogram
@@ -185,7 +187,9 @@ func add(w *window, c *Counters, prior last) bool {
 			latency.Add(i, n)
 		}
 	}
-	if latency.Total() > requests {
+	// Requests and their latencies are read one after the other, and requests end in between: the larger number is nearer to what has been.
+	requests = max(requests, latency.Total())
+	if w.Requests+requests > analysis.MaxWindow {
 		return false
 	}
 	w.Requests += requests

@@ -291,3 +291,36 @@ func TestWaves(t *testing.T) {
 		t.Errorf("%+v", o)
 	}
 }
+
+// TestReadApart: an agent reads its requests and their latencies one after the other, so that now one and now the other has some more. That is no trouble.
+func TestReadApart(t *testing.T) {
+	w := newWorld(t, storetest.Open(t), 21)
+	w.learn(10)
+	old := w.agents[0].counts["old"]
+	owed := int64(0)
+	o := w.hold(small, func(i int) {
+		old.Requests += owed
+		if owed = 0; i%2 == 0 {
+			owed = 30
+		}
+		old.Requests -= owed
+	})
+	if o.Verdict != analysis.Pass {
+		t.Errorf("%+v", o)
+	}
+}
+
+// TestSenseless: counters that cannot be, like those of a histogram whose buckets have moved, cost one look and not all that follow.
+func TestSenseless(t *testing.T) {
+	w := newWorld(t, storetest.Open(t), 22)
+	w.learn(10)
+	o := w.hold(small, func(i int) {
+		if i == 10 {
+			h := &w.agents[0].counts["old"].Latency
+			*h = analysis.Histogram{w.agents[0].counts["old"].Requests}
+		}
+	})
+	if o.Verdict != analysis.Pass {
+		t.Errorf("%+v", o)
+	}
+}
