@@ -51,6 +51,7 @@ const router = createBrowserRouter([
           { path: '/approvals', lazy: async () => ({ Component: (await import('../screens/Approvals')).Approvals }) },
           { path: '/agents', lazy: async () => ({ Component: (await import('../screens/agents/Agents')).Agents }) },
           { path: '/agents/:agent', lazy: async () => ({ Component: (await import('../screens/agents/AgentScreen')).AgentScreen }) },
+          { path: '/explore', lazy: async () => ({ Component: (await import('../screens/Metrics')).Metrics }) },
           { path: '/runners', lazy: async () => ({ Component: (await import('../screens/Runners')).Runners }) },
           { path: '/audit', lazy: async () => ({ Component: (await import('../screens/Audit')).Audit }) },
           { path: '/settings/:tab?', lazy: async () => ({ Component: (await import('../screens/settings/Settings')).Settings }) },

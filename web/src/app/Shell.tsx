@@ -1,14 +1,14 @@
 /** What is around every screen: where one can go, who one is, and whether the page is live. */
 import { ActionIcon, Drawer, Menu, UnstyledButton, useMantineColorScheme } from '@mantine/core';
 import { useDisclosure } from '@mantine/hooks';
-import { IconBuildingLighthouse, IconChecks, IconDeviceDesktop, IconFolders, IconHistory, IconKeyboard, IconLogout, IconMenu2, IconMoon, IconPlayerPlay, IconRocket, IconServer2, IconTopologyStar3, IconSettings, IconSun, IconUser } from '@tabler/icons-react';
+import { IconBuildingLighthouse, IconChartLine, IconChecks, IconDeviceDesktop, IconFolders, IconHistory, IconKeyboard, IconLogout, IconMenu2, IconMoon, IconPlayerPlay, IconRocket, IconServer2, IconTopologyStar3, IconSettings, IconSun, IconUser } from '@tabler/icons-react';
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { useEffect, type ReactNode } from 'react';
 import { Link, NavLink, Outlet, ScrollRestoration, useLocation, useNavigate } from 'react-router';
 import { change } from '../api/client';
 import { listen, useLink } from '../api/live';
 import { q, useMe } from '../api/queries';
-import { mayAnywhere } from '../lib/permissions';
+import { may, mayAnywhere } from '../lib/permissions';
 import { Mark } from '../parts/Mark';
 import { tellProblem } from '../parts/Problem';
 import classes from './shell.module.css';
@@ -22,6 +22,7 @@ const places = [
   { to: '/releases', label: 'Releases', icon: IconRocket },
   { to: '/approvals', label: 'Approvals', icon: IconChecks },
   { to: '/agents', label: 'Agents', icon: IconTopologyStar3, action: 'agent:read' },
+  { to: '/explore', label: 'Metrics', icon: IconChartLine, action: 'metrics:read', server: true },
   { to: '/runners', label: 'Runners', icon: IconServer2, action: 'runner:read' },
   { to: '/audit', label: 'Audit trail', icon: IconHistory, action: 'event:read' },
   { to: '/settings', label: 'Settings', icon: IconSettings },
@@ -74,7 +75,7 @@ function Places() {
   const waiting = useQuery(q.approvals({ status: 'waiting', limit: 100 })).data?.length ?? 0;
   return (
     <nav className={classes.nav} aria-label="Screens">
-      {places.filter((p) => !('action' in p) || mayAnywhere(me, p.action)).map((p) => (
+      {places.filter((p) => !('action' in p) || ('server' in p ? may : mayAnywhere)(me, p.action)).map((p) => (
         <NavLink key={p.to} to={p.to} end={p.to === '/'} className={classes.link}>
           <p.icon size={17} stroke={1.7} />
           {p.label}

@@ -4,11 +4,11 @@ import { useNavigate } from 'react-router';
 
 /** Keys as the help shows them, and what they do. */
 export const globalKeys: [string, string][] = [
-  ['g o', 'Overview'], ['g p', 'Projects'], ['g r', 'Runs'], ['g a', 'Approvals'], ['g u', 'Runners'], ['g t', 'Audit trail'], ['g s', 'Settings'],
+  ['g o', 'Overview'], ['g p', 'Projects'], ['g r', 'Runs'], ['g l', 'Releases'], ['g a', 'Approvals'], ['g h', 'Agents'], ['g m', 'Metrics'], ['g u', 'Runners'], ['g t', 'Audit trail'], ['g s', 'Settings'],
   ['/', 'Search on this screen'], ['?', 'This help'],
 ];
 
-const goto: Record<string, string> = { o: '/', p: '/projects', r: '/runs', a: '/approvals', u: '/runners', t: '/audit', s: '/settings' };
+const goto: Record<string, string> = { o: '/', p: '/projects', r: '/runs', l: '/releases', a: '/approvals', h: '/agents', m: '/explore', u: '/runners', t: '/audit', s: '/settings' };
 
 /** Whether a key is meant for what has the focus: a field, a menu, a dialog. */
 export function isTyping(e: KeyboardEvent): boolean {
@@ -62,9 +62,9 @@ export function useGlobalKeys(): void {
         openHelp();
         return true;
       case '/': {
-        const field = document.querySelector<HTMLInputElement>('[data-search]');
+        const field = document.querySelector<HTMLElement>('[data-search]');
         field?.focus();
-        field?.select();
+        if (field instanceof HTMLInputElement) field.select();
         return field !== null;
       }
     }

@@ -17,7 +17,7 @@ const roles: Partial<Record<Action, string>> = {
   'approval:decide': 'releasers', 'secret:write': 'releasers', 'project:write': 'releasers',
   'project:create': 'administrators', 'project:delete': 'administrators', 'runner:write': 'administrators',
   'account:write': 'administrators', 'settings:write': 'administrators', 'event:read': 'auditors',
-  'release:start': 'developers', 'release:control': 'developers', 'release:promote': 'releasers', 'agent:write': 'administrators',
+  'release:start': 'developers', 'release:control': 'developers', 'release:promote': 'releasers', 'agent:write': 'administrators', 'metrics:read': 'viewers of the whole server',
 };
 
 /** Why a button is disabled. */
