@@ -231,13 +231,19 @@ var house = []room{
 	},
 	{
 		dir:       "agent",
-		rooms:     []string{"agent/bundle", "agent/process", "agent/route"},
+		rooms:     []string{"agent/bundle", "agent/disk", "agent/process", "agent/route"},
 		libraries: []string{"filippo.io/age", "github.com/prometheus/client_golang"},
 		never:     []string{"os/exec"},
 		why:       "the agent wires its parts, and serves on without the server",
 	},
 	{
+		dir:   "agent/disk",
+		never: []string{"os/exec", "net", "net/http"},
+		why:   "it keeps files, and does not look into them",
+	},
+	{
 		dir:       "agent/certs",
+		rooms:     []string{"agent/disk"},
 		libraries: []string{"golang.org/x/crypto/acme", "github.com/letsencrypt"},
 		never:     []string{"os/exec"},
 		why:       "certificates are made for listeners, of which it knows nothing; its tests ask a real ACME server",
@@ -257,12 +263,13 @@ var house = []room{
 	},
 	{
 		dir:       "agent/process",
+		rooms:     []string{"agent/disk"},
 		libraries: []string{"golang.org/x/sys"},
 		why:       "what runs workloads knows a folder and a command: neither where they came from nor who sends requests to them",
 	},
 	{
 		dir:       "agent/link",
-		rooms:     []string{"agent", "agent/bundle", "agent/process", "agent/route", "agent/certs", "release/analysis"},
+		rooms:     []string{"agent", "agent/bundle", "agent/disk", "agent/process", "agent/route", "agent/certs", "release/analysis"},
 		libraries: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model", "golang.org/x/net"},
 		why:       "what an agent and its server say to each other, and the agent's end of it",
 	},

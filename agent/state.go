@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+
+	"github.com/gantry-ops/gantry/agent/disk"
 )
 
 // stateFile holds what is desired, keyFile the key that its secrets are sealed by.
@@ -38,7 +40,7 @@ func openVault(dir string) (*vault, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &vault{id}, writeFile(name, []byte(id.String()+"\n"))
+		return &vault{id}, disk.WriteFile(name, []byte(id.String()+"\n"), 0o600)
 	}
 	if err != nil {
 		return nil, err
@@ -107,7 +109,7 @@ func (v *vault) save(dir string, d Desired) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(dir, stateFile), append(b, '\n'))
+	return disk.WriteFile(filepath.Join(dir, stateFile), append(b, '\n'), 0o600)
 }
 
 // load reads what is desired. Where nothing was asked for yet it is empty. A file that cannot be read is an error, and stays as it is.
@@ -145,28 +147,4 @@ func (v *vault) load(dir string) (Desired, error) {
 		return Desired{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	return s.Desired, nil
-}
-
-// writeFile writes a file for its owner alone, as a whole or not at all, so that it survives a power failure.
-func writeFile(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing to remove
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gantry-ops/gantry/agent/bundle"
+	"github.com/gantry-ops/gantry/agent/disk"
 	"github.com/gantry-ops/gantry/agent/process"
 )
 
@@ -82,7 +83,7 @@ func (h *Host) keep(r *taskRecord) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(h.taskFile(r.Task), append(b, '\n'))
+	return disk.WriteFile(h.taskFile(r.Task), append(b, '\n'), 0o600)
 }
 
 // finish records how a task has ended. Where that cannot be stored it is tried again: an outcome that is told stays.
@@ -302,7 +303,7 @@ func (h *Host) toAsk(c HTTPCheck) (ports map[string]int, waiting string) {
 		}
 		wanted++
 		st := state[i.Spec.ID]
-		if !isWell(st) {
+		if !st.Well() {
 			waiting = i.Spec.ID + " is not healthy"
 			continue
 		}

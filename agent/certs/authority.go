@@ -21,6 +21,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gantry-ops/gantry/agent/disk"
 )
 
 const (
@@ -102,10 +104,10 @@ func (a *Authority) create(dir, name, certFile, keyFile string) error {
 		return err
 	}
 	// The key comes first: a certificate without its key would be taken for an authority.
-	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
+	if err := disk.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600); err != nil {
 		return err
 	}
-	return writeFile(certFile, a.pem, 0o644)
+	return disk.WriteFile(certFile, a.pem, 0o644)
 }
 
 // sign gives a template a serial number of 128 random bits (RFC 5280, 4.1.2.2 allows 160) and has it signed.
@@ -116,32 +118,6 @@ func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypt
 	}
 	template.SerialNumber = serial.Add(serial, big.NewInt(1))
 	return x509.CreateCertificate(rand.Reader, template, parent, public, key)
-}
-
-// writeFile writes a file as a whole or not at all, so that it survives a power failure.
-func writeFile(name string, b []byte, mode fs.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // after the rename there is nothing to remove
-	if _, err = f.Write(b); err == nil {
-		if err = f.Chmod(mode); err == nil {
-			err = f.Sync()
-		}
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }
 
 // PEM is the authority's certificate, for who shall trust it.

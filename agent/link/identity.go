@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/gantry-ops/gantry/agent/disk"
 )
 
 // identityFile has all that an agent is known by, in one file, so that no part of it is ever older than another.
@@ -86,42 +88,10 @@ func (id *identity) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(dir, identityFile), append(b, '\n')); err != nil {
+	if err := disk.WriteFile(filepath.Join(dir, identityFile), append(b, '\n'), 0o600); err != nil {
 		return fmt.Errorf("keep the agent's identity: %w", err)
 	}
 	return nil
-}
-
-// writeFile replaces a file at once: temp, fsync, rename, fsync of the folder.
-func writeFile(name string, content []byte) (err error) {
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
-			_ = os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // newKey makes a key pair: the private half and the public one, both in PEM.
@@ -217,7 +187,7 @@ func keptKey(dir string) (private, public string, err error) {
 	if private, public, err = newKey(); err != nil {
 		return "", "", err
 	}
-	return private, public, writeFile(name, []byte(private))
+	return private, public, disk.WriteFile(name, []byte(private), 0o600)
 }
 
 // forgetKey removes it: the identity has it.

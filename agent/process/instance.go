@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/gantry-ops/gantry/agent/disk"
 )
 
 // Instance is one workload under supervision.
@@ -64,7 +66,7 @@ func (s *Supervisor) create(spec Spec) (*Instance, error) {
 	if err := i.openLogs(); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(i.save(), syncDir(filepath.Dir(i.home))); err != nil {
+	if err := errors.Join(i.save(), disk.SyncFolder(filepath.Dir(i.home))); err != nil {
 		i.closeLogs()
 		return nil, err
 	}
@@ -280,7 +282,7 @@ func (i *Instance) erase() (rest string, err error) {
 	if err := os.Remove(filepath.Join(i.home, recordFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	if err := syncDir(i.home); err != nil {
+	if err := disk.SyncFolder(i.home); err != nil {
 		return "", err
 	}
 	rest = filepath.Join(filepath.Dir(i.home), ".removed-"+rand.Text())

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/gantry-ops/gantry/agent/disk"
 )
 
 const (
@@ -47,7 +49,7 @@ func writeRecord(home string, r record) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(filepath.Join(home, recordFile), data); err != nil {
+	if err := disk.WriteFile(filepath.Join(home, recordFile), data, 0o600); err != nil {
 		return fmt.Errorf("record the instance: %w", err)
 	}
 	return nil
@@ -75,31 +77,6 @@ func readRecord(home string) (record, error) {
 	return r, nil
 }
 
-// writeFile replaces a file as a whole, durably.
-func writeFile(name string, data []byte) error {
-	temp := name + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, name); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(name))
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // readID returns the name that is in the markers of a folder's processes, and makes it the first time.
 func readID(dir string, fresh func() string) (string, error) {
 	name := filepath.Join(dir, "id")
@@ -111,5 +88,5 @@ func readID(dir string, fresh func() string) (string, error) {
 		return "", err
 	}
 	id := fresh()
-	return id, writeFile(name, []byte(id))
+	return id, disk.WriteFile(name, []byte(id), 0o600)
 }
