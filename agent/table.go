@@ -23,7 +23,7 @@ func table(d Desired, running []process.Status) (route.Table, map[string]map[str
 	for _, s := range d.Services {
 		done := s.Service
 		done.Arms = nil
-		healthy := arms(s, running, wanted, isWell)
+		healthy := arms(s, running, wanted, process.Status.Well)
 		if len(healthy) == 0 {
 			// A check may be wrong for all of them; nobody is served by sending nobody there.
 			healthy = arms(s, running, wanted, func(st process.Status) bool { return st.State == process.Unhealthy })
@@ -57,16 +57,6 @@ func table(d Desired, running []process.Status) (route.Table, map[string]map[str
 		t.Services = append(t.Services, done)
 	}
 	return t, shares
-}
-
-// isWell says whether an instance may have traffic. One that the agent before has left is what it was until a check says otherwise: were it not,
-// an agent's upgrade would move traffic to whichever version is looked at first.
-func isWell(st process.Status) bool {
-	if st.State == process.Healthy {
-		return true
-	}
-	kept := st.State == process.Starting && st.Adopted && st.WasHealthy
-	return kept && (len(st.Health) == 0 || st.Health[len(st.Health)-1].OK)
 }
 
 // arms are the endpoints of a service's versions, of instances that are wanted and as ok wants them.

@@ -109,7 +109,7 @@ func (s *Service) view(ctx context.Context, m *member, part *partRow) (view, err
 			continue
 		}
 		there[st.ID] = true
-		if st.State == process.Healthy {
+		if st.Well() {
 			v.healthy[group]++
 		}
 		if why := failure(st, well[st.ID]); why != "" && v.failed[group] == "" {

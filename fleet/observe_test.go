@@ -64,6 +64,12 @@ func TestWeightsAreReal(t *testing.T) {
 	if o := h.look(t, r); o.Weights[b] != 500 || o.Healthy[b] != 1 || o.Running[b] != 2 {
 		t.Errorf("%+v", o)
 	}
+	// The agent of the next process has not looked yet, and its instance is what it was: a release goes on through an upgrade of the agent.
+	h.hosts["eu-1"].sick[b.Version()] = process.Status{State: process.Starting, Adopted: true, WasHealthy: true}
+	h.reportOf(t, h.hosts["eu-1"])
+	if o := h.look(t, r); o.Healthy[b] != 2 {
+		t.Errorf("while an agent is taken over: %+v", o)
+	}
 	// What one asks for is not reached before all have it.
 	delete(h.hosts["eu-1"].sick, b.Version())
 	r.Version++

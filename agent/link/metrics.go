@@ -7,7 +7,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/gantry-ops/gantry/agent"
-	"github.com/gantry-ops/gantry/agent/process"
 )
 
 // parts are the labels that the name of a route's service is made of: PROJECT/ENVIRONMENT/REGION/SERVICE/PORT.
@@ -71,7 +70,7 @@ func (c instances) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		healthy := 0.0
-		if i.State == process.Healthy {
+		if i.Well() {
 			healthy = 1
 		}
 		ch <- prometheus.MustNewConstMetric(healthyDesc, prometheus.GaugeValue, healthy, service, version, i.ID)

@@ -57,6 +57,16 @@ type Status struct {
 	Health []Result `json:"health,omitempty"`
 }
 
+// Well says whether the instance may have traffic. One that the agent before has left is what it was until a check says otherwise: were it not, an
+// agent's upgrade would move traffic to whichever version is looked at first, and take back a release that is under way.
+func (s Status) Well() bool {
+	if s.State == Healthy {
+		return true
+	}
+	kept := s.State == Starting && s.Adopted && s.WasHealthy
+	return kept && (len(s.Health) == 0 || s.Health[len(s.Health)-1].OK)
+}
+
 // Result of one check.
 type Result struct {
 	At time.Time `json:"at"`

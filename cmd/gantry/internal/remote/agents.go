@@ -156,7 +156,7 @@ func healthyOf(all []process.Status) string {
 	}
 	n := 0
 	for _, i := range all {
-		if i.State == process.Healthy {
+		if i.Well() {
 			n++
 		}
 	}
