@@ -79,19 +79,23 @@ func runEnds(ctx context.Context, o options) error {
 			if err != nil {
 				return fmt.Errorf("after the end of %s (seed %d): %w", strings.Join(names, ", "), o.seed, err)
 			}
-			ends[r.Status]++
+			// While its old version is warm, a release that has succeeded goes back where its new one dies: what it says counts when the service is asked.
 			want := serving
-			if r.Status == "succeeded" {
-				want = d.version
-			}
 			var got []int
 			var why error
 			if err := until(ctx, 30*time.Second, "the service", func() bool {
+				if now := d.look(ctx, r.ID); slices.Contains(releaseEnds, now.Status) {
+					r = now
+				}
+				if want = serving; r.Status == "succeeded" {
+					want = d.version
+				}
 				got, why = d.serves(ctx)
 				return why == nil && slices.Equal(got, []int{want})
 			}); err != nil {
 				return fmt.Errorf("release %s is %s (%s), and versions %v serve, not %d, after the end of %s (seed %d): %w", r.ID, r.Status, r.Reason, got, want, strings.Join(names, ", "), o.seed, errors.Join(err, why))
 			}
+			ends[r.Status]++
 			serving = want
 		}
 		asking.stop()
