@@ -70,7 +70,7 @@ func (p *Problem) GetHeaders() http.Header {
 // sorts are the kinds of problems with their titles.
 var sorts = map[string]string{
 	"invalid": "the request cannot be accepted as it is", "not-found": "there is no such thing, or you may not see it", "conflict": "that cannot be done in this state",
-	"fenced": "the job is not this worker's any longer", "refused": "you may not do that", "credentials": "sign in first", "expired": "the credentials have expired",
+	"fenced": "the job is not this worker's any longer", "refused": "you may not do that", "another-person": "another person has to do that", "credentials": "sign in first", "expired": "the credentials have expired",
 	"csrf": "the request did not come from this server's own pages", "too-many": "too many requests", "too-large": "the request is too large",
 	"unavailable": "the server cannot do that at the moment", "internal": "the server could not do its part", "key-reused": "the Idempotency-Key was used for another request",
 }
@@ -191,7 +191,9 @@ func (s *Server) problem(ctx context.Context, err error) *Problem {
 		p := newProblem(http.StatusTooManyRequests, "too-many", err.Error())
 		p.retry = limited.After
 		return p
-	case errors.As(err, &refused), errors.As(err, &forbids), errors.Is(err, ship.ErrNotYours):
+	case errors.Is(err, ship.ErrNotYours):
+		return newProblem(http.StatusForbidden, "another-person", err.Error())
+	case errors.As(err, &refused), errors.As(err, &forbids):
 		return newProblem(http.StatusForbidden, "refused", err.Error())
 	case errors.Is(err, auth.ErrCSRF):
 		return newProblem(http.StatusForbidden, "csrf", err.Error())

@@ -112,4 +112,8 @@ func (noSamples) Counters(context.Context, release.Place) (map[string][]judge.Co
 	return nil, nil
 }
 
+func (noSamples) Past(context.Context, release.Place) (map[string][]judge.Trail, error) {
+	return nil, nil
+}
+
 func (noSamples) Value(context.Context, string, time.Time) ([]float64, error) { return nil, nil }

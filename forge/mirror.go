@@ -178,10 +178,13 @@ func (m *Mirror) resolve(ctx context.Context, ref string) (string, error) {
 	return resolve(ctx, g, "refs/remotes/origin/"+ref, "refs/tags/"+ref)
 }
 
+// ErrNoRef: a name stands for nothing in the repository.
+var ErrNoRef = errors.New("there is no such branch, tag or commit")
+
 // checkRef refuses what git could take for something else than the name of a ref or a commit.
 func checkRef(ref string) error {
 	if ref == "" || strings.HasPrefix(ref, "-") || strings.ContainsAny(ref, " ~^:?*[\\\x00\n") || strings.Contains(ref, "..") || strings.Contains(ref, "@{") {
-		return fmt.Errorf("%q is not the name of a branch, a tag or a commit", ref)
+		return fmt.Errorf("%q: %w", ref, ErrNoRef)
 	}
 	return nil
 }
@@ -241,7 +244,7 @@ func (m *Mirror) Fetch(ctx context.Context, ref string) (commit string, err erro
 		commit, err = m.resolve(ctx, ref)
 	}
 	if err == nil && commit == "" {
-		err = errors.New("the repository has no such branch, tag or commit")
+		err = ErrNoRef
 	}
 	if err != nil {
 		return fail(err)

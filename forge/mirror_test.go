@@ -188,8 +188,8 @@ func TestMirrorRefuses(t *testing.T) {
 	r.commit("one")
 	m := openMirror(t, r.dir)
 	for _, tt := range []struct{ ref, folder, want string }{
-		{"--upload-pack=x", "", "is not the name of a branch"},
-		{"main@{1}", "", "is not the name of a branch"},
+		{"--upload-pack=x", "", "no such branch, tag or commit"},
+		{"main@{1}", "", "no such branch, tag or commit"},
 		{"nope", "", "no such branch, tag or commit"},
 		{"main", "../..", "is not one of the repository"},
 		{"main", "out/etc", "has no folder"},

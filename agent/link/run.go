@@ -88,7 +88,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	registry.MustRegister(instances{host})
-	a := &running{Options: o, client: c, host: host, registry: registry, boot: rand.Text()}
+	a := &running{Options: o, client: c, host: host, registry: registry, boot: rand.Text(), started: o.Now()}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	var all sync.WaitGroup
@@ -136,7 +136,8 @@ type running struct {
 	host     *agent.Host
 	registry Registry
 	// boot tells this process' counters from those of another.
-	boot string
+	boot    string
+	started time.Time
 }
 
 // poll keeps asking what the host shall be.
@@ -170,7 +171,8 @@ const changeLook = 100 * time.Millisecond
 func (a *running) reports(ctx context.Context) {
 	var pause backoff
 	quiet := newQuiet(a.Log)
-	last, said := "", time.Time{}
+	last, said, reached := "", time.Time{}, time.Time{}
+	here := &teller{dir: a.Dir}
 	for seq := int64(1); ctx.Err() == nil; {
 		o := a.host.Observe()
 		now := signature(o)
@@ -184,6 +186,12 @@ func (a *running) reports(ctx context.Context) {
 		}
 		err = a.client.report(ctx, Report{Boot: a.boot, Seq: seq, Info: a.Info, Observed: o, Traffic: counted})
 		seq++
+		if err == nil {
+			reached = a.Now()
+		}
+		if ctx.Err() == nil {
+			a.tell(here, o, reached, err)
+		}
 		if err != nil && ctx.Err() == nil {
 			quiet.warn("the server does not take reports; the host serves on", err)
 			wait(ctx, pause.next())

@@ -32,6 +32,9 @@ type Problem struct {
 	RetryAfter time.Duration `json:"-"`
 }
 
+// AnotherPerson is the type of a refusal that no role mends: somebody else has to do what was asked for.
+const AnotherPerson = "/problems/another-person"
+
 // Place is where something is wrong.
 type Place struct {
 	Location string `json:"location"`

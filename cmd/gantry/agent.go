@@ -28,8 +28,9 @@ A host joins once, by a token that "gantry agents add NAME" makes. From then on 
 has to be is in its folder, so that it serves on while the server is away, and after a restart of the machine.
 
 SIGTERM or Ctrl-C ends the agent and not what it runs: the next agent on the same folder takes the workloads up again. To change to another version of
-gantry, start it on the same folder: it takes over listeners and workloads from the one that runs, which ends when its last connection has. "gantry agent
-stop" ends the agent of a folder with everything that it runs.
+gantry, start it on the same folder: it takes over listeners and workloads from the one that runs, which ends when its last connection has.
+
+"gantry agent status" says what the host has, also while the server is away; "gantry agent stop" ends the agent of a folder with everything that it runs.
 
 Exit codes: 0 stopped, or another agent has taken over; 2 it could not be started.`
 
@@ -68,7 +69,7 @@ func newAgentCommand() *cobra.Command {
 	f.BoolVar(&o.acceptTerms, "accept-acme-terms", false, "agree to the terms of service of the ACME authorities that ports with tls: acme name")
 	o.logFormat.value, o.logFormat.allowed = "text", []string{"text", "json"}
 	registerChoice(cmd, &o.logFormat, "log-format", "", "form of the agent's own log: text, json")
-	cmd.AddCommand(o.stopCommand())
+	cmd.AddCommand(o.statusCommand(), o.stopCommand())
 	return cmd
 }
 
@@ -186,7 +187,13 @@ func stopAgent(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return h.Shutdown(ctx)
+	if err := h.Shutdown(ctx); err != nil {
+		return err
+	}
+	if err := link.TellStopped(dir, time.Now()); err != nil && !errors.Is(err, link.ErrNoStatus) {
+		return fmt.Errorf("all is ended, and what \"gantry agent status\" says is old: %w", err)
+	}
+	return nil
 }
 
 // noSource has no candidates: nothing is started any more.

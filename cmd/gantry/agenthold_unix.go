@@ -23,7 +23,14 @@ func holdPID(dir string) (release func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold the agent's folder: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err != nil {
+	// Who only looks whether somebody holds it does so for a moment.
+	for try := 0; ; try++ {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); err == nil || try == 20 {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("hold the agent's folder %s: %w (somebody is ending its agent)", dir, err), f.Close())
 	}
 	if err := f.Truncate(0); err == nil {
@@ -33,6 +40,19 @@ func holdPID(dir string) (release func(), err error) {
 		return nil, errors.Join(fmt.Errorf("hold the agent's folder: %w", err), f.Close())
 	}
 	return func() { _ = f.Close() }, nil
+}
+
+// isHeld reports whether an agent runs in a folder.
+func isHeld(dir string) (bool, error) {
+	f, err := os.OpenFile(filepath.Join(dir, pidFile), os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("find the agent of %s: %w", dir, err)
+	}
+	defer f.Close()
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil, nil
 }
 
 // endHolder tells the agent of a folder to end, and waits for it. Where none runs there is nothing to do.

@@ -36,6 +36,11 @@ func (s *shipSources) Resolve(ctx context.Context, project, ref string) (commit,
 	}
 	defer release()
 	c := snapshot.Change
+	if p.Source.Folder && ref != "" && !isSHA(ref) && ref != "HEAD" && ref != c.Ref && "refs/heads/"+ref != c.Ref {
+		// What is in the folder is not what was asked for.
+		branch := strings.TrimPrefix(c.Ref, "refs/heads/")
+		return "", "", "", &ship.InvalidError{Field: "ref", Value: ref, Message: fmt.Sprintf("is not what is in the folder: %s has %s checked out", p.Source.URL, branch)}
+	}
 	title, _, _ = strings.Cut(strings.TrimSpace(c.Message), "\n")
 	return c.SHA, c.Ref, title, nil
 }

@@ -106,6 +106,9 @@ func (s *sources) Heads(ctx context.Context, p *runs.Project) (map[string]string
 // Snapshot implements [runs.Sources].
 func (s *sources) Snapshot(ctx context.Context, p *runs.Project, ref string) (*runs.Snapshot, func(), error) {
 	local, release, err := s.local(ctx, p, ref)
+	if errors.Is(err, forge.ErrNoRef) {
+		return nil, nil, &runs.InvalidError{Field: "ref", Value: ref, Message: forge.ErrNoRef.Error() + " in the repository of " + p.ID}
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -431,7 +431,11 @@ func (r *remote) releaseDecide(t *target, approve bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if rel, err = c.DecideRelease(ctx, rel.ID, environment, approve, comment); err != nil {
+			at, err := waitingIn(&rel, environment)
+			if err != nil {
+				return err
+			}
+			if rel, err = c.DecideRelease(ctx, rel.ID, at, approve, comment); err != nil {
 				return err
 			}
 			return t.show(cmd.OutOrStdout(), rel, func(w io.Writer) error {
@@ -443,6 +447,26 @@ func (r *remote) releaseDecide(t *target, approve bool) *cobra.Command {
 	cmd.Flags().StringVar(&environment, "env", "", "the `ENVIRONMENT` (default: the one that waits)")
 	cmd.Flags().StringVarP(&comment, "comment", "m", "", "a `TEXT` that is kept with the decision")
 	return cmd
+}
+
+// waitingIn is the environment that a decision is about: as named, or the one at whose gate the release waits.
+func waitingIn(r *ship.Release, name string) (string, error) {
+	if name != "" {
+		return name, nil
+	}
+	var waiting []string
+	for i := range r.Environments {
+		if r.Environments[i].Status == ship.Gated {
+			waiting = append(waiting, r.Environments[i].Name)
+		}
+	}
+	switch len(waiting) {
+	case 0:
+		return "", usagef("release %s waits at no gate: it is %s", r.ID, strings.TrimSuffix(string(r.Status)+": "+r.Reason, ": "))
+	case 1:
+		return waiting[0], nil
+	}
+	return "", usagef("release %s waits at several gates; name one by --env: %s", r.ID, strings.Join(waiting, ", "))
 }
 
 func (r *remote) releaseTell(t *target, verb, summary, long string) *cobra.Command {

@@ -132,6 +132,9 @@ func explain(c *client.Client, err error) error {
 	case http.StatusUnauthorized:
 		return fmt.Errorf("%s does not know your token, or it has expired; sign in again by: gantry login %s", c.URL(), c.URL())
 	case http.StatusForbidden:
+		if p.Type == client.AnotherPerson {
+			return err
+		}
 		return fmt.Errorf("%w (an administrator of %s can give you the role)", err, c.URL())
 	}
 	return err
