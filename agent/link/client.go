@@ -121,7 +121,8 @@ func (c *client) join(ctx context.Context, dir, token, name string, info Info) (
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	var joined Joined
-	err = call(ctx, &http.Client{Transport: t}, http.MethodPost, c.server.String()+PathJoin, Join{Token: strings.TrimSpace(token), Name: name, PublicKey: public, Info: info}, &joined)
+	// A token goes nowhere but to the server that it is from.
+	err = call(ctx, &http.Client{Transport: t, CheckRedirect: c.http.CheckRedirect}, http.MethodPost, c.server.String()+PathJoin, Join{Token: strings.TrimSpace(token), Name: name, PublicKey: public, Info: info}, &joined)
 	if err != nil {
 		return fail(err)
 	}

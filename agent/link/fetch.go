@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gantry-ops/gantry/agent/bundle"
@@ -14,6 +15,12 @@ import (
 
 // resumes is how often a download that breaks off goes on where it was.
 const resumes = 5
+
+// resumePause is how much longer each pause before that is.
+const resumePause = 200 * time.Millisecond
+
+// errOther: what the server goes on with is not what was asked for.
+var errOther = errors.New("the server answers with something else")
 
 // Fetch implements [agent.Source]. A download that breaks off is gone on with; that what arrived is what was asked for is for its reader to check.
 func (c *client) Fetch(ctx context.Context, digest string) (io.ReadCloser, error) {
@@ -36,7 +43,8 @@ type download struct {
 	body   io.ReadCloser
 	// at is how many bytes were read, size how many there are; -1: the server did not say.
 	at, size int64
-	tried    int
+	// tried is how often it was gone on with, since something came last.
+	tried int
 }
 
 func (d *download) open() error {
@@ -58,10 +66,12 @@ func (d *download) open() error {
 		if err := answer(res, nil); err != nil {
 			return err
 		}
-		return fmt.Errorf("the server answers %d where %d was expected", res.StatusCode, want)
+		return fmt.Errorf("%w: %d, and %d was expected", errOther, res.StatusCode, want)
 	}
 	if d.at == 0 {
 		d.size = res.ContentLength
+	} else if got := res.Header.Get("Content-Range"); !strings.HasPrefix(got, "bytes "+strconv.FormatInt(d.at, 10)+"-") {
+		return errors.Join(fmt.Errorf("%w: bytes from %d on were asked for, and %q come", errOther, d.at, got), res.Body.Close())
 	}
 	d.body = res.Body
 	return nil
@@ -72,23 +82,43 @@ func (d *download) Read(p []byte) (int, error) {
 	for {
 		n, err := d.body.Read(p)
 		d.at += int64(n)
+		if n > 0 {
+			d.tried = 0
+		}
 		if err == nil || n > 0 {
 			return n, nil // what comes after is for the next call
 		}
 		if errors.Is(err, io.EOF) && (d.size < 0 || d.at >= d.size) {
 			return 0, io.EOF
 		}
-		if d.ctx.Err() != nil || d.tried == resumes {
+		if err := d.goOn(err); err != nil {
+			d.body = http.NoBody
 			return 0, err
 		}
-		d.tried++
-		_ = d.body.Close()
-		if !wait(d.ctx, time.Duration(d.tried)*200*time.Millisecond) {
-			return 0, context.Cause(d.ctx)
+	}
+}
+
+// goOn asks for what is missing after a download has broken off with why. What the server refuses is not asked for again.
+func (d *download) goOn(why error) error {
+	_ = d.body.Close()
+	for {
+		if d.ctx.Err() != nil {
+			return context.Cause(d.ctx)
 		}
-		if again := d.open(); again != nil {
-			d.body = http.NoBody
-			return 0, fmt.Errorf("%w; going on at byte %d: %w", err, d.at, again)
+		if d.tried == resumes {
+			return fmt.Errorf("%w, at byte %d, %d times", why, d.at, resumes+1)
+		}
+		d.tried++
+		if !wait(d.ctx, time.Duration(d.tried)*resumePause) {
+			return context.Cause(d.ctx)
+		}
+		err := d.open()
+		var p *Problem
+		if err == nil || errors.As(err, &p) && p.Status < 500 || errors.Is(err, errOther) {
+			if err != nil {
+				err = fmt.Errorf("%w; going on at byte %d: %w", why, d.at, err)
+			}
+			return err
 		}
 	}
 }

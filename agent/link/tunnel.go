@@ -87,6 +87,14 @@ type bufferedConn struct {
 // Read implements net.Conn.
 func (c *bufferedConn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
+// CloseWrite says to the other side that nothing more comes, and leaves the other direction open.
+func (c *bufferedConn) CloseWrite() error {
+	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return h.CloseWrite()
+	}
+	return c.Close()
+}
+
 // open connects to the server and offers the connection.
 func (t *tunnels) open(ctx context.Context) (*bufferedConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, tunnelAnswer)
@@ -120,7 +128,10 @@ func (t *tunnels) open(ctx context.Context) (*bufferedConn, error) {
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		defer res.Body.Close()
-		return fail(answer(res, nil))
+		if err := answer(res, nil); err != nil {
+			return fail(err)
+		}
+		return fail(fmt.Errorf("the server answers %d where it should change to another protocol", res.StatusCode))
 	}
 	_ = conn.SetDeadline(time.Time{})
 	return &bufferedConn{conn, b}, nil
