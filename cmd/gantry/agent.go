@@ -53,7 +53,8 @@ func newAgentCommand() *cobra.Command {
 			"  gantry agent --dir /var/lib/gantry-agent --label region=eu --label disk=ssd",
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := fromEnvironment(cmd.Flags()); err != nil {
+			// GANTRY_SERVER and GANTRY_TOKEN are of the API, which is at another address and takes other tokens.
+			if err := fromEnvironment(cmd.Flags(), "server", "token"); err != nil {
 				return err
 			}
 			return o.run(cmd.Context(), os.Stderr)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"runtime"
 	"strings"
 	"syscall"
@@ -114,13 +115,13 @@ func newUpCommand() *cobra.Command {
 	return cmd
 }
 
-// fromEnvironment sets the flags that were not given from GANTRY_NAME.
-func fromEnvironment(flags *pflag.FlagSet) error {
+// fromEnvironment sets the flags that were not given from GANTRY_NAME, but for those whose variable means something else.
+func fromEnvironment(flags *pflag.FlagSet, but ...string) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "GANTRY_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := os.LookupEnv(name)
-		if f.Changed || !ok || value == "" || f.Name == "help" {
+		if f.Changed || !ok || value == "" || f.Name == "help" || slices.Contains(but, f.Name) {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {
