@@ -12,8 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
