@@ -42,7 +42,7 @@ bench: build ## measures against the budgets, see bench/README.md
 	$(GO) run ./bench -gantry bin/gantry $(BENCHFLAGS)
 
 ROUNDS ?= 1000
-soak: build ## kills servers ROUNDS times and looks whether anything was lost; SOAKFLAGS=-faults, -releases, -ends or -withdrawals for others; see soak/main.go
+soak: build ## kills servers ROUNDS times and looks whether anything was lost; SOAKFLAGS=-faults, -releases, -ends, -withdrawals or -hostile for others; see soak/main.go
 	$(GO) run ./soak -gantry bin/gantry -rounds $(ROUNDS) $(SOAKFLAGS)
 
 lint: ## format, vet, layers

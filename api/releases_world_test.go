@@ -116,4 +116,6 @@ func (noSamples) Past(context.Context, release.Place) (map[string][]judge.Trail,
 	return nil, nil
 }
 
+func (noSamples) Trouble(context.Context, release.Place, string) string { return "" }
+
 func (noSamples) Value(context.Context, string, time.Time) ([]float64, error) { return nil, nil }

@@ -36,7 +36,8 @@ services:
   orders:
     command: [./orders]
     ports: {http: {listen: "%s"}}
-    health: {http: /ready, interval: 100ms, min-healthy: 200ms}
+    health: {http: /ready, interval: 100ms, min-healthy: 200ms, deadline: 20s}
+    metrics: /metrics
     drain: 5s
     analysis: %s
     strategy: %s
@@ -64,6 +65,7 @@ type behaviour struct {
 	Version int     `json:"version"`
 	Fail    float64 `json:"fail,omitempty"`
 	Millis  float64 `json:"millis,omitempty"`
+	Bad     string  `json:"bad,omitempty"`
 }
 
 // openDesk starts a server with the project. The caller closes it also after an error.

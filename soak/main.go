@@ -8,6 +8,7 @@
 //	go run ./soak -gantry bin/gantry -releases -rounds 100
 //	go run ./soak -gantry bin/gantry -ends -rounds 20
 //	go run ./soak -gantry bin/gantry -withdrawals -rounds 20
+//	go run ./soak -gantry bin/gantry -hostile
 //
 // It sees gantry from outside: the binary, its HTTP API, and nothing else. The seed is printed; with the same one the same moments are
 // chosen, as far as the machine repeats itself.
@@ -38,8 +39,8 @@ type options struct {
 	settle time.Duration
 	keep   bool
 	faults bool
-	// releases, ends and withdrawals are other things to be tried, each o.rounds times.
-	releases, ends, withdrawals bool
+	// releases, ends and withdrawals are other things to be tried, each o.rounds times; hostile is tried once.
+	releases, ends, withdrawals, hostile bool
 	// only is a part of the names of the faults that are tried; empty: all.
 	only string
 	// place is where the servers' folders are; empty: in the world's. flags are given to them.
@@ -61,6 +62,7 @@ func main() {
 	flag.BoolVar(&o.releases, "releases", false, "in place of kills: -rounds releases under load, with rollbacks, upgrades of the agent and kills of the server; nobody may notice")
 	flag.BoolVar(&o.ends, "ends", false, "in place of kills: -rounds releases while the server, the agent and the workload are killed, alone and together; each has to come to an end")
 	flag.BoolVar(&o.withdrawals, "withdrawals", false, "in place of kills: how long a bad version has traffic, -rounds times for each kind")
+	flag.BoolVar(&o.hostile, "hostile", false, "in place of kills: versions that are bad in each way we know of; each has to be refused or withdrawn for a reason that says it")
 	flag.StringVar(&o.only, "only", "", "with -faults: only those whose names have this part")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder")
 	flag.Parse()
@@ -76,6 +78,8 @@ func main() {
 		do = runEnds
 	case o.withdrawals:
 		do = runWithdrawals
+	case o.hostile:
+		do = runHostile
 	}
 	if err := do(ctx, o); err != nil {
 		log.Fatalf("soak: %v", err)

@@ -24,7 +24,6 @@ import (
 	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/ship"
-	"github.com/gantry-ops/gantry/telemetry/metrics"
 )
 
 // later stands for the releases in rooms that are made before them.
@@ -68,7 +67,7 @@ func (s *server) openReleases(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.judge, err = judge.New(ctx, judge.Options{DB: s.db, Configs: later{s}, Samples: samples{s.fleet}, Queries: questions{s.metrics.querier}, Log: s.log})
+	s.judge, err = judge.New(ctx, judge.Options{DB: s.db, Configs: later{s}, Samples: samples{s.fleet}, Queries: questions{s.metrics}, Log: s.log})
 	if err != nil {
 		return err
 	}
@@ -209,7 +208,7 @@ func (s samples) Past(ctx context.Context, p release.Place) (map[string][]judge.
 }
 
 // questions asks in PromQL for the judge.
-type questions struct{ querier metrics.Querier }
+type questions struct{ *telemetry }
 
 var _ judge.Queries = questions{}
 
@@ -224,6 +223,16 @@ func (q questions) Value(ctx context.Context, query string, at time.Time) ([]flo
 		out = append(out, s.Points[len(s.Points)-1].Value)
 	}
 	return out, nil
+}
+
+// Trouble implements [judge.Queries]: a target of the version that cannot be scraped.
+func (q questions) Trouble(_ context.Context, p release.Place, version string) string {
+	for _, t := range q.store.Targets() {
+		if t.Service == p.Service && t.Version == version && t.Environment == p.Environment && t.Labels["project"] == p.Project && t.Reason != "" {
+			return t.Instance + " cannot be scraped: " + t.Reason
+		}
+	}
+	return ""
 }
 
 // shipRoles says who has which role. It implements [ship.Roles].

@@ -17,6 +17,8 @@ import (
 type Queries interface {
 	// Value returns the values of all series that an instant query gives at a time; a scalar is one.
 	Value(ctx context.Context, query string, at time.Time) ([]float64, error)
+	// Trouble says why what a version measures of itself may be missing; empty where nothing is known of that.
+	Trouble(ctx context.Context, p release.Place, version string) string
 }
 
 // askWithin is how long all queries of a look may take: the rollout waits for them.
@@ -50,15 +52,15 @@ func (s *Service) ask(ctx context.Context, r release.Record, p *plan, now time.T
 	defer cancel()
 	all := make([]pair, len(p.Asks))
 	for i, a := range p.Asks {
-		all[i].Canary = s.value(ctx, a.Canary, now)
+		all[i].Canary = s.value(ctx, r.Place, r.State.New.Version(), a.Canary, now)
 		if a.Reference != "" && r.State.Phase == release.Holding && step(r).Weight < release.Whole {
-			all[i].Reference = s.value(ctx, a.Reference, now)
+			all[i].Reference = s.value(ctx, r.Place, r.State.Old.Version(), a.Reference, now)
 		}
 	}
 	return all
 }
 
-func (s *Service) value(ctx context.Context, query string, now time.Time) answer {
+func (s *Service) value(ctx context.Context, p release.Place, version, query string, now time.Time) answer {
 	if s.o.Queries == nil {
 		return answer{Failed: true, Reason: "there is nobody to ask " + query}
 	}
@@ -67,7 +69,11 @@ func (s *Service) value(ctx context.Context, query string, now time.Time) answer
 	case err != nil:
 		return answer{Failed: true, Reason: fmt.Sprintf("%s: %v", query, err)}
 	case len(values) == 0:
-		return answer{Reason: query + " gives nothing"}
+		reason := query + " gives nothing"
+		if why := s.o.Queries.Trouble(ctx, p, version); why != "" {
+			reason += " (" + why + ")"
+		}
+		return answer{Reason: reason}
 	case len(values) > 1:
 		return answer{Failed: true, Reason: fmt.Sprintf("%s gives %d series where one number is wanted; put them together, as by sum(…)", query, len(values))}
 	}

@@ -192,7 +192,7 @@ func TestQueries(t *testing.T) {
 		"within":     {func(bool) ([]float64, error) { return []float64{3}, nil }, "", analysis.Pass, ""},
 		"beyond":     {func(bool) ([]float64, error) { return []float64{30}, nil }, "", analysis.Fail, "queue"},
 		"refused":    {func(bool) ([]float64, error) { return nil, errors.New("parse error") }, "", analysis.Error, "parse error"},
-		"empty":      {func(bool) ([]float64, error) { return nil, nil }, "", analysis.Inconclusive, "gives nothing"},
+		"empty":      {func(bool) ([]float64, error) { return nil, nil }, "", analysis.Inconclusive, "gives nothing (too many samples)"},
 		"several":    {func(bool) ([]float64, error) { return []float64{1, 2}, nil }, "", analysis.Error, "2 series"},
 		"not number": {func(bool) ([]float64, error) { return []float64{math.NaN()}, nil }, "", analysis.Inconclusive, "NaN"},
 		"worse": {func(canary bool) ([]float64, error) {
@@ -203,6 +203,7 @@ func TestQueries(t *testing.T) {
 		}, project.Higher, analysis.Fail, "queue"},
 	} {
 		w := newWorld(t, storetest.Open(t), 13)
+		w.trouble = "too many samples"
 		q := &project.Query{Name: "queue", Query: `max(queue{version="$version"})`, Test: project.Test{Level: 0.01, Floor: 10, Samples: 10}}
 		if c.worse != "" {
 			q.Worse = c.worse

@@ -23,6 +23,7 @@ type world struct {
 	queries func(query string, at time.Time) ([]float64, error)
 	judge   *Service
 	past    []Trail
+	trouble string
 	r       release.Record
 	rng     *rand.Rand
 }
@@ -73,6 +74,14 @@ func (w *world) Counters(context.Context, release.Place) (map[string][]Counters,
 // Past is what the agents have counted since they began, where the test keeps it.
 func (w *world) Past(context.Context, release.Place) (map[string][]Trail, error) {
 	return map[string][]Trail{"eu": w.past}, nil
+}
+
+// Trouble is what the test says.
+func (w *world) Trouble(_ context.Context, p release.Place, version string) string {
+	if p != w.r.Place || version != newer.Version() {
+		return ""
+	}
+	return w.trouble
 }
 
 func (w *world) Value(_ context.Context, query string, at time.Time) ([]float64, error) {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -25,10 +27,21 @@ type behaviour struct {
 	Fail float64 `json:"fail"`
 	// Millis is the mean of the time that an answer takes, which is exponentially distributed; 0 answers at once.
 	Millis float64 `json:"millis"`
+	// Bad is a way not to be as one should: "never-ready", "exits", "other-port", "deaf" (to TERM), "forks" (children that leave its session and are deaf
+	// as well), "lies" (it is ready, and fails each request), "many-series" or "garbage" (as metrics).
+	Bad string `json:"bad"`
 }
+
+// manySeries is how many series a version has that writes too many.
+const manySeries = 100_000
 
 func main() {
 	log.SetFlags(0)
+	if os.Getenv(childEnv) != "" {
+		signal.Ignore(syscall.SIGTERM, syscall.SIGHUP, os.Interrupt)
+		time.Sleep(time.Hour)
+		return
+	}
 	if err := run(); err != nil {
 		log.Fatalf("error: %v", err)
 	}
@@ -43,13 +56,33 @@ func run() error {
 	if err := json.Unmarshal(b, &is); err != nil {
 		return err
 	}
+	if is.Bad == "exits" {
+		return errors.New("the ledger is closed")
+	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ready") })
+	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) {
+		if is.Bad == "never-ready" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		switch is.Bad {
+		case "many-series":
+			for i := range manySeries {
+				fmt.Fprintf(w, "orders_by_id{id=\"%d\"} 1\n", i)
+			}
+		case "garbage":
+			fmt.Fprintln(w, "<html>}{ 1e")
+		default:
+			fmt.Fprintln(w, "orders_queued 0")
+		}
+	})
 	mux.HandleFunc("/orders/{number}", func(w http.ResponseWriter, r *http.Request) {
 		if is.Millis > 0 {
 			time.Sleep(time.Duration(rand.ExpFloat64() * is.Millis * float64(time.Millisecond)))
 		}
-		if rand.Float64() < is.Fail {
+		if is.Bad == "lies" || rand.Float64() < is.Fail {
 			http.Error(w, fmt.Sprintf("%d fails", is.Version), http.StatusInternalServerError)
 			return
 		}
@@ -60,9 +93,20 @@ func run() error {
 		}
 		fmt.Fprintf(w, "%d %s %s", is.Version, r.PathValue("number"), body)
 	})
-	l, err := net.Listen("tcp", "127.0.0.1:"+os.Getenv("PORT"))
+	port := os.Getenv("PORT")
+	if is.Bad == "other-port" {
+		port = "0"
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:"+port)
 	if err != nil {
 		return err
+	}
+	if is.Bad == "forks" {
+		for range 3 {
+			if err := fork(); err != nil {
+				return err
+			}
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
@@ -70,6 +114,11 @@ func run() error {
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
 	log.Printf("version %d", is.Version)
+	if is.Bad == "deaf" {
+		stop()
+		signal.Ignore(syscall.SIGTERM)
+		return <-ended
+	}
 	select {
 	case err := <-ended:
 		return err
@@ -78,4 +127,22 @@ func run() error {
 	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return s.Shutdown(patience)
+}
+
+// childEnv makes the program a child that does nothing, and does not end when it is asked to.
+const childEnv = "ORDERS_CHILD"
+
+// fork starts a child in a session of its own.
+func fork() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	c := exec.Command(self)
+	c.Env = append(os.Environ(), childEnv+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return c.Process.Release()
 }
