@@ -86,67 +86,68 @@ func (s *agentStatus) write(w io.Writer, now time.Time) error {
 	case s.Running:
 		server += ", reached"
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(cells ...string) {
-		for i := range cells {
-			cells[i] = cmp.Or(strings.Join(strings.Fields(cells[i]), " "), "-")
-		}
-		fmt.Fprintln(t, strings.Join(cells, "\t"))
-	}
-	row("agent", s.Name+" "+state)
-	row("gantry", s.Version)
-	row("folder", s.Folder)
-	row("server", server)
-	row("certificate", "good until "+s.Certificate.Local().Format(time.DateTime))
-	if err := t.Flush(); err != nil {
-		return err
-	}
+	text := &tables{w: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+	text.write(nil, [][]string{
+		{"agent", s.Name + " " + state}, {"gantry", s.Version}, {"folder", s.Folder}, {"server", server},
+		{"certificate", "good until " + s.Certificate.Local().Format(time.DateTime)},
+	})
 	o := &s.Observed
-	fmt.Fprintln(w)
 	switch {
 	case !s.Running && !s.Stopped.IsZero():
-		fmt.Fprintln(w, "Nothing runs. The next agent starts what was released to this host: gantry agent --dir "+s.Folder)
+		text.write(nil, [][]string{{"Nothing runs. The next agent starts what was released to this host: gantry agent --dir " + s.Folder}})
 	case len(o.Instances) == 0:
-		fmt.Fprintln(w, "It runs nothing: nothing was released to this host.")
-	default:
-		row("SERVICE", "VERSION", "INSTANCE", "STATE", "FOR", "RESTARTS", "PORTS", "REASON")
-		for _, i := range slices.SortedFunc(slices.Values(o.Instances), byService) {
-			row(i.Labels[agent.LabelService], i.Labels[agent.LabelVersion], i.ID, string(i.State), age(now.Sub(i.Since)), fmt.Sprint(i.Restarts), ports(i.Ports), i.Reason)
-		}
-		if err := t.Flush(); err != nil {
-			return err
+		text.write(nil, [][]string{{"It runs nothing: nothing was released to this host."}})
+	}
+	var instances, weights [][]string
+	for _, i := range slices.SortedFunc(slices.Values(o.Instances), byService) {
+		instances = append(instances, []string{i.Labels[agent.LabelService], i.Labels[agent.LabelVersion], i.ID, string(i.State), age(now.Sub(i.Since)), fmt.Sprint(i.Restarts), ports(i.Ports), i.Reason})
+	}
+	for _, service := range slices.Sorted(maps.Keys(o.Weights)) {
+		for _, version := range slices.Sorted(maps.Keys(o.Weights[service])) {
+			weights = append(weights, []string{service, version, fmt.Sprintf("%g %%", float64(o.Weights[service][version])/100)})
 		}
 	}
-	if len(o.Addresses) > 0 {
-		fmt.Fprintln(w)
-		row("LISTENER", "ADDRESS")
-		for _, name := range slices.Sorted(maps.Keys(o.Addresses)) {
-			row(name, o.Addresses[name])
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
+	text.write([]string{"SERVICE", "VERSION", "INSTANCE", "STATE", "FOR", "RESTARTS", "PORTS", "REASON"}, instances)
+	text.write([]string{"LISTENER", "ADDRESS"}, byKey(o.Addresses))
+	text.write([]string{"TRAFFIC OF", "VERSION", "SHARE"}, weights)
+	text.write([]string{"PROBLEM WITH", "WHAT"}, byKey(o.Problems))
+	return text.err
+}
+
+// tables writes one below the other, with an empty line between them, until something goes wrong.
+type tables struct {
+	w     *tabwriter.Writer
+	begun bool
+	err   error
+}
+
+// write adds a table, if it has rows.
+func (t *tables) write(heads []string, rows [][]string) {
+	if len(rows) == 0 || t.err != nil {
+		return
 	}
-	if len(o.Weights) > 0 {
-		fmt.Fprintln(w)
-		row("TRAFFIC OF", "VERSION", "SHARE")
-		for _, service := range slices.Sorted(maps.Keys(o.Weights)) {
-			for _, version := range slices.Sorted(maps.Keys(o.Weights[service])) {
-				row(service, version, fmt.Sprintf("%g %%", float64(o.Weights[service][version])/100))
-			}
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
+	if t.begun {
+		fmt.Fprintln(t.w)
 	}
-	if len(o.Problems) > 0 {
-		fmt.Fprintln(w)
-		row("PROBLEM WITH", "")
-		for _, what := range slices.Sorted(maps.Keys(o.Problems)) {
-			row(what, o.Problems[what])
-		}
+	t.begun = true
+	if heads != nil {
+		rows = append([][]string{heads}, rows...)
 	}
-	return t.Flush()
+	for _, row := range rows {
+		for i := range row {
+			row[i] = cmp.Or(strings.Join(strings.Fields(row[i]), " "), "-")
+		}
+		fmt.Fprintln(t.w, strings.Join(row, "\t"))
+	}
+	t.err = t.w.Flush()
+}
+
+// byKey are the rows of a map, in the order of its keys.
+func byKey(m map[string]string) (rows [][]string) {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		rows = append(rows, []string{key, m[key]})
+	}
+	return rows
 }
 
 func byService(a, b process.Status) int {
