@@ -119,7 +119,8 @@ func TestCommands(t *testing.T) {
 			kinds = append(kinds, strings.TrimPrefix(e.Type, "release."))
 		}
 		all := strings.Join(kinds, " ")
-		if !strings.HasPrefix(all, "started building ") || !strings.HasSuffix(all, " returning rolled-back") || !strings.Contains(all, " running ") {
+		// A way back that is over before the release is looked at again is not seen under way; the rollout's own events have it.
+		if !strings.HasPrefix(all, "started building ") || !strings.HasSuffix(all, " rolled-back") || !strings.Contains(all, " running ") {
 			t.Errorf("its events are %s", all)
 		}
 	})
