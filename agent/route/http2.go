@@ -90,9 +90,18 @@ func (l *listener) serve2(w http.ResponseWriter, req *http.Request) {
 	}
 	e.metrics.inflight.Inc()
 	ctx, cancel := context.WithCancelCause(context.WithValue(req.Context(), claimedKey{}, x))
-	stop := context.AfterFunc(e.ctx, func() { cancel(context.Cause(e.ctx)) })
+	told := make(chan struct{})
+	stop := context.AfterFunc(e.ctx, func() {
+		defer close(told)
+		cancel(context.Cause(e.ctx))
+		// net/http's transport looks at a context again only when it has the whole body of an HTTP/2 request. A call that streams has none
+		// while the caller is silent, and would stand open for ever.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+	})
 	defer func() {
-		stop()
+		if !stop() {
+			<-told // w is not to be used after this
+		}
 		cancel(nil)
 		// A proxy that gives up in the middle of a body panics, so that the caller's connection ends.
 		e.metrics.ended(x.status, time.Since(x.began))
