@@ -41,7 +41,7 @@ type options struct {
 	faults bool
 	// releases, ends and withdrawals are other things to be tried, each o.rounds times; hostile is tried once.
 	releases, ends, withdrawals, hostile bool
-	// only is a part of the names of the faults that are tried; empty: all.
+	// only is a part of the names of the faults, or of the bad versions, that are tried; empty: all.
 	only string
 	// place is where the servers' folders are; empty: in the world's. flags are given to them.
 	place string
@@ -63,7 +63,7 @@ func main() {
 	flag.BoolVar(&o.ends, "ends", false, "in place of kills: -rounds releases while the server, the agent and the workload are killed, alone and together; each has to come to an end")
 	flag.BoolVar(&o.withdrawals, "withdrawals", false, "in place of kills: how long a bad version has traffic, -rounds times for each kind")
 	flag.BoolVar(&o.hostile, "hostile", false, "in place of kills: versions that are bad in each way we know of; each has to be refused or withdrawn for a reason that says it")
-	flag.StringVar(&o.only, "only", "", "with -faults: only those whose names have this part")
+	flag.StringVar(&o.only, "only", "", "with -faults and -hostile: only those whose names have this part")
 	flag.BoolVar(&o.keep, "keep", false, "keep the folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

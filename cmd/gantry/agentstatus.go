@@ -9,7 +9,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +16,7 @@ import (
 	"github.com/gantry-ops/gantry/agent"
 	"github.com/gantry-ops/gantry/agent/link"
 	"github.com/gantry-ops/gantry/agent/process"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 )
 
 // agentStatus is what "gantry agent status" says as JSON.
@@ -70,23 +70,23 @@ func (o *agentOptions) statusCommand() *cobra.Command {
 
 // write says all of it to people.
 func (s *agentStatus) write(w io.Writer, now time.Time) error {
-	state := fmt.Sprintf("runs for %s as process %d", age(now.Sub(s.Started)), s.PID)
+	state := fmt.Sprintf("runs for %s as process %d", tables.Span(now.Sub(s.Started)), s.PID)
 	if !s.Running {
-		state = fmt.Sprintf("does not run; this is what it said %s ago, and what it has started goes on", age(now.Sub(s.At)))
+		state = fmt.Sprintf("does not run; this is what it said %s ago, and what it has started goes on", tables.Span(now.Sub(s.At)))
 	}
 	if !s.Running && !s.Stopped.IsZero() {
-		state = fmt.Sprintf("was stopped %s ago with all that it ran", age(now.Sub(s.Stopped)))
+		state = fmt.Sprintf("was stopped %s ago with all that it ran", tables.Span(now.Sub(s.Stopped)))
 	}
 	server := s.Server
 	switch {
 	case s.Trouble != "" && s.Reached.IsZero():
 		server += ", not reached: " + s.Trouble
 	case s.Trouble != "":
-		server += fmt.Sprintf(", not reached for %s: %s", age(now.Sub(s.Reached)), s.Trouble)
+		server += fmt.Sprintf(", not reached for %s: %s", tables.Span(now.Sub(s.Reached)), s.Trouble)
 	case s.Running:
 		server += ", reached"
 	}
-	text := &tables{w: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+	text := &sheet{w: w}
 	text.write(nil, [][]string{
 		{"agent", s.Name + " " + state}, {"gantry", s.Version}, {"folder", s.Folder}, {"server", server},
 		{"certificate", "good until " + s.Certificate.Local().Format(time.DateTime)},
@@ -100,7 +100,7 @@ func (s *agentStatus) write(w io.Writer, now time.Time) error {
 	}
 	var instances, weights [][]string
 	for _, i := range slices.SortedFunc(slices.Values(o.Instances), byService) {
-		instances = append(instances, []string{i.Labels[agent.LabelService], i.Labels[agent.LabelVersion], i.ID, string(i.State), age(now.Sub(i.Since)), fmt.Sprint(i.Restarts), ports(i.Ports), i.Reason})
+		instances = append(instances, []string{i.Labels[agent.LabelService], i.Labels[agent.LabelVersion], i.ID, string(i.State), tables.Span(now.Sub(i.Since)), fmt.Sprint(i.Restarts), ports(i.Ports), i.Reason})
 	}
 	for _, service := range slices.Sorted(maps.Keys(o.Weights)) {
 		for _, version := range slices.Sorted(maps.Keys(o.Weights[service])) {
@@ -114,15 +114,15 @@ func (s *agentStatus) write(w io.Writer, now time.Time) error {
 	return text.err
 }
 
-// tables writes one below the other, with an empty line between them, until something goes wrong.
-type tables struct {
-	w     *tabwriter.Writer
+// sheet writes tables one below the other, with an empty line between them, until something goes wrong.
+type sheet struct {
+	w     io.Writer
 	begun bool
 	err   error
 }
 
 // write adds a table, if it has rows.
-func (t *tables) write(heads []string, rows [][]string) {
+func (t *sheet) write(heads []string, rows [][]string) {
 	if len(rows) == 0 || t.err != nil {
 		return
 	}
@@ -133,13 +133,7 @@ func (t *tables) write(heads []string, rows [][]string) {
 	if heads != nil {
 		rows = append([][]string{heads}, rows...)
 	}
-	for _, row := range rows {
-		for i := range row {
-			row[i] = cmp.Or(strings.Join(strings.Fields(row[i]), " "), "-")
-		}
-		fmt.Fprintln(t.w, strings.Join(row, "\t"))
-	}
-	t.err = t.w.Flush()
+	t.err = tables.Write(t.w, rows...)
 }
 
 // byKey are the rows of a map, in the order of its keys.
@@ -160,17 +154,4 @@ func ports(all map[string]int) string {
 		list = append(list, fmt.Sprintf("%s %d", name, all[name]))
 	}
 	return strings.Join(list, ", ")
-}
-
-// age is a length of time in its largest unit.
-func age(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", max(0, int(d.Seconds())))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d d", int(d.Hours())/24)
 }

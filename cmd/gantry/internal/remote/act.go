@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/runs"
 )
 
@@ -72,14 +73,14 @@ func approvalTable(w io.Writer, list []runs.Approval) error {
 		given := len(slices.DeleteFunc(slices.Clone(a.Decisions), func(d runs.Decision) bool { return !d.Approve }))
 		table = append(table, []string{a.ID, a.Project, a.Environment, a.JobName, a.Run, short(a.RunTitle, 40), fmt.Sprintf("%d of %d", given, a.Required), a.StartedBy, ago(a.CreatedAt)})
 	}
-	return rows(w, table...)
+	return tables.Write(w, table...)
 }
 
 func waitingIDs(ctx context.Context, c *client.Client) ([]string, error) {
 	list, err := c.Approvals(ctx, runs.ApprovalQuery{Status: []runs.Status{runs.Waiting}}, 50)
 	out := make([]string, len(list))
 	for i, a := range list {
-		out[i] = cobra.CompletionWithDesc(a.ID, fmt.Sprintf("%s to %s: %s", a.Project, first(a.Environment, a.JobName), oneLine(a.RunTitle)))
+		out[i] = cobra.CompletionWithDesc(a.ID, fmt.Sprintf("%s to %s: %s", a.Project, first(a.Environment, a.JobName), tables.OneLine(a.RunTitle)))
 	}
 	return out, err
 }

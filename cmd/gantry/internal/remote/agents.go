@@ -12,6 +12,7 @@ import (
 
 	"github.com/gantry-ops/gantry/agent/process"
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/fleet"
 )
 
@@ -37,7 +38,7 @@ func (r *remote) agentsCommand() *cobra.Command {
 				for _, a := range all {
 					table = append(table, []string{a.Name, a.State, healthyOf(a.Instances), pairs(a.Info.Labels), strings.Trim(a.Info.OS+"/"+a.Info.Arch, "/"), a.Info.Version, ago(a.SeenAt), problems(a.Problems)})
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}
@@ -128,7 +129,7 @@ func (r *remote) agentsLogs(t *target) *cobra.Command {
 			}
 			return t.show(cmd.OutOrStdout(), lines, func(w io.Writer) error {
 				for _, l := range lines {
-					if _, err := fmt.Fprintf(w, "%s %s\n", l.Time.UTC().Format("15:04:05.000"), oneLine(l.Text)); err != nil {
+					if _, err := fmt.Fprintf(w, "%s %s\n", l.Time.UTC().Format("15:04:05.000"), tables.OneLine(l.Text)); err != nil {
 						return err
 					}
 				}
@@ -197,7 +198,7 @@ func showAgent(w io.Writer, a fleet.Agent) error {
 	for _, name := range sortedKeys(a.Problems) {
 		head = append(head, []string{"problem", name + ": " + a.Problems[name]})
 	}
-	if err := rows(w, head...); err != nil || len(a.Instances) == 0 {
+	if err := tables.Write(w, head...); err != nil || len(a.Instances) == 0 {
 		return err
 	}
 	table := [][]string{{"INSTANCE", "STATE", "SINCE", "PID", "PORTS", "RESTARTS", "REASON"}}
@@ -210,10 +211,10 @@ func showAgent(w io.Writer, a fleet.Agent) error {
 		if i.PID > 0 {
 			pid = fmt.Sprint(i.PID)
 		}
-		table = append(table, []string{i.ID, string(i.State), span(time.Since(i.Since)), pid, strings.Join(ports, " "), fmt.Sprint(i.Restarts), first(i.Reason, i.LastExit)})
+		table = append(table, []string{i.ID, string(i.State), tables.Span(time.Since(i.Since)), pid, strings.Join(ports, " "), fmt.Sprint(i.Restarts), first(i.Reason, i.LastExit)})
 	}
 	fmt.Fprintln(w)
-	return rows(w, table...)
+	return tables.Write(w, table...)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
@@ -175,7 +176,7 @@ func (w *logWriter) lines(job *jobs.Job, list []jobs.LogLine) error {
 			b.WriteString(l.Time.UTC().Format("2006-01-02T15:04:05.000Z "))
 		}
 		if w.prefixes {
-			fmt.Fprintf(&b, "[%s] ", oneLine(job.Name))
+			fmt.Fprintf(&b, "[%s] ", tables.OneLine(job.Name))
 		}
 		if l.Group == "begin" {
 			b.WriteString("▼ ")

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/runs"
 )
 
@@ -30,7 +31,7 @@ func (r *remote) projectsCommand() *cobra.Command {
 				for _, p := range all {
 					table = append(table, []string{p.ID, p.Name, strings.TrimSpace(p.Source.URL + " " + p.Source.Path), starts(p)})
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}
@@ -84,7 +85,7 @@ func (r *remote) projectsShow(t *target) *cobra.Command {
 					}
 					table = append(table, []string{i.File, i.Name, strings.Join(i.Events, ", "), strings.Join(inputs, ", "), strings.Join(i.Errors, "; ")})
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/project"
 	"github.com/gantry-ops/gantry/release/judge"
 	"github.com/gantry-ops/gantry/ship"
@@ -50,7 +51,7 @@ func (r *remote) shipCommand() *cobra.Command {
 			}
 			if !watch {
 				return t.show(cmd.OutOrStdout(), rel, func(w io.Writer) error {
-					_, err := fmt.Fprintf(w, "release %s of %s: %s %s\n%s/releases/%s\n", rel.ID, rel.Project, short(rel.Commit, 12), oneLine(rel.Title), c.URL(), rel.ID)
+					_, err := fmt.Fprintf(w, "release %s of %s: %s %s\n%s/releases/%s\n", rel.ID, rel.Project, short(rel.Commit, 12), tables.OneLine(rel.Title), c.URL(), rel.ID)
 					return err
 				})
 			}
@@ -235,7 +236,7 @@ func (r *remote) releaseList(t *target) *cobra.Command {
 					}
 					table = append(table, []string{rel.ID, string(rel.Status), fmt.Sprintf("%s #%d", rel.Project, rel.Number), short(rel.Commit, 9), short(rel.Title, 40), strings.Join(in, ", "), rel.ActorName, ago(rel.CreatedAt)})
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}
@@ -268,7 +269,7 @@ func releaseIDs(ctx context.Context, c *client.Client) ([]string, error) {
 	list, err := c.Releases(ctx, ship.Query{}, 20)
 	out := make([]string, len(list))
 	for i, rel := range list {
-		out[i] = cobra.CompletionWithDesc(rel.ID, fmt.Sprintf("%s #%d, %s: %s", rel.Project, rel.Number, rel.Status, oneLine(rel.Title)))
+		out[i] = cobra.CompletionWithDesc(rel.ID, fmt.Sprintf("%s #%d, %s: %s", rel.Project, rel.Number, rel.Status, tables.OneLine(rel.Title)))
 	}
 	return out, err
 }
@@ -305,11 +306,11 @@ func showRelease(w io.Writer, rel ship.Release, url string) error {
 	if len(rel.May) > 0 {
 		head = append(head, []string{"you may", strings.Join(rel.May, ", ")})
 	}
-	if err := rows(w, head...); err != nil {
+	if err := tables.Write(w, head...); err != nil {
 		return err
 	}
 	for _, e := range rel.Environments {
-		if _, err := fmt.Fprintf(w, "\n%s: %s\n", e.Name, strings.TrimSuffix(string(e.Status)+", "+oneLine(e.Reason), ", ")); err != nil {
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n", e.Name, strings.TrimSuffix(string(e.Status)+", "+tables.OneLine(e.Reason), ", ")); err != nil {
 			return err
 		}
 		if g := e.Gate; g != nil {
@@ -337,7 +338,7 @@ func showRelease(w io.Writer, rel ship.Release, url string) error {
 			table = append(table, []string{"  " + s.Service, first(s.Version, "-"), was, string(s.Status), s.Reason})
 		}
 		for _, row := range table {
-			fmt.Fprintf(w, "  %-14s %-9s %-13s %-12s %s\n", strings.TrimSpace(row[0]), row[1], row[2], row[3], oneLine(row[4]))
+			fmt.Fprintf(w, "  %-14s %-9s %-13s %-12s %s\n", strings.TrimSpace(row[0]), row[1], row[2], row[3], tables.OneLine(row[4]))
 		}
 	}
 	return nil
@@ -538,7 +539,7 @@ func (r *remote) statusCommand() *cobra.Command {
 						table = append(table, row)
 					}
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}

@@ -30,12 +30,6 @@ func TestLogText(t *testing.T) {
 	}
 }
 
-func TestOneLine(t *testing.T) {
-	if got, want := oneLine("a \x1b[2J\u009bb\n\u202ec\td"), "a [2J b c d"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-}
-
 // TestLogins: sign-ins are read as they were written, others cannot read them, and nothing is left beside them.
 func TestLogins(t *testing.T) {
 	dir := t.TempDir()

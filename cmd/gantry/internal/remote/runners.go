@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
 
@@ -30,7 +31,7 @@ func (r *remote) runnersCommand() *cobra.Command {
 					}
 					table = append(table, []string{m.ID, m.Name, state, strings.Join(m.Labels, ", "), fmt.Sprintf("%d of %d", len(m.Jobs), m.Places), strings.Trim(m.OS+"/"+m.Arch, "/"), ago(m.LastSeen)})
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/runs/jobs"
 )
@@ -78,11 +79,11 @@ func (r *remote) runTable(w io.Writer, list []runs.Run) error {
 		table = append(table, []string{run.ID, string(run.Status), run.Project, fmt.Sprintf("%s #%d", run.Pipeline, run.Number), short(run.Branch, 24), short(run.Title, 40), took(run.StartedAt, run.FinishedAt), ago(run.CreatedAt)})
 	}
 	if !p {
-		return rows(w, table...)
+		return tables.Write(w, table...)
 	}
 	// Colours have no width, which the table would not know: they are put in afterwards.
 	var b strings.Builder
-	if err := rows(&b, table...); err != nil {
+	if err := tables.Write(&b, table...); err != nil {
 		return err
 	}
 	lines := strings.SplitAfter(b.String(), "\n")
@@ -109,7 +110,7 @@ func runIDs(status ...runs.Status) func(context.Context, *client.Client) ([]stri
 		list, err := c.Runs(ctx, runs.RunQuery{Status: status}, 20)
 		out := make([]string, len(list))
 		for i, run := range list {
-			out[i] = cobra.CompletionWithDesc(run.ID, fmt.Sprintf("%s %s #%d, %s: %s", run.Project, run.Pipeline, run.Number, run.Status, oneLine(run.Title)))
+			out[i] = cobra.CompletionWithDesc(run.ID, fmt.Sprintf("%s %s #%d, %s: %s", run.Project, run.Pipeline, run.Number, run.Status, tables.OneLine(run.Title)))
 		}
 		return out, err
 	}
@@ -174,9 +175,9 @@ func (r *remote) showRun(out io.Writer, c *client.Client, w whole) error {
 	p := r.painter(out)
 	run := w.Run
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s %s #%d: %s\n", p.status(run.Status), run.Project, run.Pipeline, run.Number, oneLine(run.Title))
+	fmt.Fprintf(&b, "%s  %s %s #%d: %s\n", p.status(run.Status), run.Project, run.Pipeline, run.Number, tables.OneLine(run.Title))
 	if run.Reason != "" {
-		fmt.Fprintf(&b, "  %s\n", oneLine(run.Reason))
+		fmt.Fprintf(&b, "  %s\n", tables.OneLine(run.Reason))
 	}
 	fmt.Fprintf(&b, "  %s on %s at %.12s, by %s, %s", run.Event, run.Branch, run.SHA, run.StartedBy, ago(run.CreatedAt))
 	if run.Attempt > 1 {
@@ -198,7 +199,7 @@ func (r *remote) showRun(out io.Writer, c *client.Client, w whole) error {
 			}
 			place += " "
 		}
-		fmt.Fprintf(&b, "  %s%s: %s\n", place, a.Level, oneLine(a.Message))
+		fmt.Fprintf(&b, "  %s%s: %s\n", place, a.Level, tables.OneLine(a.Message))
 	}
 	if len(w.Artifacts) > 0 {
 		b.WriteByte('\n')
@@ -212,7 +213,7 @@ func (r *remote) showRun(out io.Writer, c *client.Client, w whole) error {
 
 // job is a line that says how a job stands.
 func (p painter) job(j jobs.Job) string {
-	text := p.status(j.Status) + "  " + oneLine(j.Name)
+	text := p.status(j.Status) + "  " + tables.OneLine(j.Name)
 	if t := took(j.StartedAt, j.FinishedAt); t != "" && !j.Reused {
 		text += "  " + p.paint("2", t)
 	}
@@ -223,7 +224,7 @@ func (p painter) job(j jobs.Job) string {
 		text += "  to " + j.Environment
 	}
 	if j.Reason != "" {
-		text += "  " + p.paint("2", oneLine(j.Reason))
+		text += "  " + p.paint("2", tables.OneLine(j.Reason))
 	}
 	return text
 }
@@ -385,5 +386,5 @@ func because(reason string) string {
 	if reason == "" {
 		return ""
 	}
-	return ": " + oneLine(reason)
+	return ": " + tables.OneLine(reason)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/gantry-ops/gantry/api/client"
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 )
 
 const secretsLong = `Secrets sets, lists and removes the secrets of a project.
@@ -35,7 +36,7 @@ func (r *remote) secretsCommand() *cobra.Command {
 				for _, s := range all {
 					table = append(table, []string{s.Name, first(s.Environment, "all"), strconv.FormatInt(s.Version, 10), ago(s.UpdatedAt), s.UpdatedBy})
 				}
-				return rows(w, table...)
+				return tables.Write(w, table...)
 			})
 		}),
 	}

@@ -4,33 +4,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
+	"github.com/gantry-ops/gantry/cmd/gantry/internal/tables"
 	"github.com/gantry-ops/gantry/runs"
 	"github.com/gantry-ops/gantry/store"
 )
-
-// rows writes a table: the first row is its heads.
-func rows(w io.Writer, list ...[]string) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, row := range list {
-		for i := range row {
-			row[i] = first(oneLine(row[i]), "-")
-		}
-		if _, err := fmt.Fprintln(t, strings.Join(row, "\t")); err != nil {
-			return err
-		}
-	}
-	return t.Flush()
-}
-
-// oneLine keeps what others have written from breaking a table, or from speaking to the terminal.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == ' ' }), " ")
-}
 
 func short(s string, n int) string {
 	if r := []rune(s); len(r) > n {
@@ -46,22 +25,9 @@ func ago(t store.Time) string {
 	}
 	d := time.Since(t.Time)
 	if d < 0 {
-		return "in " + span(-d)
+		return "in " + tables.Span(-d)
 	}
-	return span(d) + " ago"
-}
-
-// span is a length of time in its largest unit.
-func span(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	}
-	return fmt.Sprintf("%d d", int(d.Hours()/24))
+	return tables.Span(d) + " ago"
 }
 
 // took is how long something lasted, or lasts so far.
