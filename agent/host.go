@@ -293,9 +293,15 @@ func (h *Host) reconcile(ctx context.Context) {
 		wanted[id] = true
 	}
 	for _, i := range h.desired.Instances {
-		wanted[i.Spec.ID] = true
-		if !there[i.Spec.ID] && !h.leaving[i.Spec.ID] {
+		id := i.Spec.ID
+		wanted[id] = true
+		switch {
+		case h.leaving[id]:
+		case !there[id]:
 			h.begin(ctx, i)
+		case now[id].State == process.Ended:
+			// Somebody has ended it for good, with the agent before or by a wish of the server that it has taken back: it begins anew.
+			h.letGo(ctx, id)
 		}
 	}
 	for what := range h.problems {

@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gantry-ops/gantry/agent/process"
 	"github.com/gantry-ops/gantry/agent/route"
@@ -89,6 +91,40 @@ func TestRestart(t *testing.T) {
 	w.until("the next version alone", func(o Observed) bool {
 		return o.Generation == d.Generation && o.Weights["shop"]["2"] == 10_000 && len(o.Instances) == 1
 	})
+}
+
+// TestStopped ends the agent with all that it runs, also in the middle of that, and the next one starts all of it again.
+func TestStopped(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	w.apply(w.want([]string{"1"}, []int{2}, nil), map[string]int{"1": 10_000})
+	w.apply(w.want([]string{"1"}, []int{2}, nil), map[string]int{"1": 10_000}) // with the port that it has got
+	for name, limit := range map[string]time.Duration{"as a whole": soon, "and is killed meanwhile": time.Nanosecond} {
+		w.halt()
+		h, err := Open(t.Context(), w.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		// What it could not wait for ends by itself, since it was asked to, or is ended by the next agent.
+		if err := h.Shutdown(ctx); err != nil && limit == soon {
+			t.Fatal(err)
+		}
+		cancel()
+		w.start()
+		w.until("the traffic, when the agent was stopped "+name, func(o Observed) bool {
+			healthy := 0
+			for _, i := range o.Instances {
+				if i.State == process.Healthy {
+					healthy++
+				}
+			}
+			return healthy == 2 && len(o.Instances) == 2 && o.Weights["shop"]["1"] == 10_000
+		})
+		if version, _, _, err := w.ask(http.DefaultClient, "/", "x"); err != nil || version != "1" {
+			t.Errorf("stopped %s, it answers as %q, %v", name, version, err)
+		}
+	}
 }
 
 // TestTakeOver upgrades the agent under load, again and again: no request fails, and the workloads are the same processes.
