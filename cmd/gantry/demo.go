@@ -74,10 +74,16 @@ func (d *demo) tell(format string, a ...any) {
 // run is the whole of it. It returns when all has been shown; what was started runs on until stop.
 func (d *demo) run(ctx context.Context) error {
 	d.began = time.Now()
-	if err := d.prepare(ctx); err != nil {
+	again, err := d.prepare(ctx)
+	if err != nil {
 		return err
 	}
 	d.tell("Meridian is at %s/projects/%s: staging, and production in two regions, eu and us", d.s.url, demoProject)
+	if again {
+		// Its releases are there, and its repository is as the last of them left it.
+		d.tell("it is as it was left: what was released runs again. To see it released from the begin, start with another --data folder")
+		return nil
+	}
 	first, err := d.ship(ctx, "the first version")
 	if err != nil {
 		return err
@@ -114,39 +120,40 @@ func (d *demo) run(ctx context.Context) error {
 	return nil
 }
 
-// prepare makes a repository of the example, its project, and the agents.
-func (d *demo) prepare(ctx context.Context) error {
+// prepare makes a repository of the example, its project, and the agents, and says whether something was released of it before.
+func (d *demo) prepare(ctx context.Context) (again bool, err error) {
 	from, err := findDemo()
 	if err != nil {
-		return err
+		return false, err
 	}
 	d.repo = filepath.Join(d.s.o.data, "demo", demoProject)
 	if !exists(filepath.Join(d.repo, ".git")) {
 		if err := copyTree(from, d.repo); err != nil {
-			return fmt.Errorf("copy the example: %w", err)
+			return false, fmt.Errorf("copy the example: %w", err)
 		}
 		if err := d.git(ctx, "init", "--quiet", "--initial-branch=main"); err != nil {
-			return err
+			return false, err
 		}
 		if err := d.commit(ctx, "Meridian, an investment platform in small"); err != nil {
-			return err
+			return false, err
 		}
 	}
 	by := runs.By{Actor: "gantry", Name: "gantry"}
 	if _, err := d.s.runs.Project(ctx, demoProject); errors.Is(err, runs.ErrNotFound) {
 		_, err = d.s.runs.CreateProject(ctx, by, runs.Project{ID: demoProject, Name: "Meridian", Source: runs.Source{URL: d.repo}})
 		if err != nil && !errors.Is(err, runs.ErrConflict) {
-			return err
+			return false, err
 		}
 	} else if err != nil {
-		return err
+		return false, err
 	}
 	for _, name := range demoAgents {
 		if err := d.s.own.ensure(ctx, name); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	page, err := d.s.ship.Releases(ctx, ship.Query{Projects: []string{demoProject}, Limit: 1})
+	return len(page.Items) > 0, err
 }
 
 // copyTree copies regular files and folders; what the example ignores is not there to be copied.
@@ -186,8 +193,7 @@ func (d *demo) commit(ctx context.Context, message string) error {
 	return errors.Join(d.git(ctx, "add", "--all"), d.git(ctx, "commit", "--quiet", "--allow-empty", "--message", message))
 }
 
-// change replaces a text in a file of the repository, and commits. A change that is there from an earlier demo is made again the other way round: a
-// commit of its own is what matters.
+// change replaces a text in a file of the repository, and commits.
 func (d *demo) change(ctx context.Context, file, old, other, message string) error {
 	name := filepath.Join(d.repo, filepath.FromSlash(file))
 	b, err := os.ReadFile(name)
